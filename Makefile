@@ -9,7 +9,6 @@ FOUND = command -v $(PYTHON) >/dev/null 2>&1 || { \
   echo "epkit: remedy: install Python 3.11 or newer (https://www.python.org/downloads/), then run make again." >&2; \
   exit 1; }; $(PYTHON)
 endif
-export PORT EPKIT_NO_BROWSER EPKIT_PYTHON
 
 .PHONY: lab test check notebooks lock clean help
 .DEFAULT_GOAL := help
