@@ -33,6 +33,10 @@ NO_NETWORK = (
 NO_ROOM = ("No space left on device", "[Errno 28]", "os error 28", "There is not enough space on the disk", "os error 112")
 
 
+class DiskFull(Stop):
+    """The disk was full while packages were being installed."""
+
+
 def ready(profile: str) -> Path:
     """The Python of `.venv`, with everything in requirements/`profile`.txt and epkit itself.
 
@@ -67,21 +71,32 @@ def wanted(profile: str) -> str:
 
 
 def make(profile: str) -> None:
-    """Create `.venv` where there is none that works, install the lock and epkit, and write the stamp."""
+    """Leave a `.venv` that holds what `profile` asks for."""
     uv = shutil.which("uv")
     prepare(uv)
     MARKER.touch()
+    try:
+        install(profile, uv)
+    except DiskFull:
+        raise  # half of a package may be there: the marker stays
+    except Stop:
+        MARKER.unlink()
+        raise
+    MARKER.unlink()
+    say(f"the environment is ready in {VENV.relative_to(ROOT)}")
+
+
+def install(profile: str, uv: str | None) -> None:
+    """Install the lock and epkit into `.venv` and write the stamps."""
     lock = ROOT / "requirements" / f"{profile}.txt"
     count = sum(1 for line in lock.read_text().splitlines() if line and not line.startswith(("#", " ")))
     say(f"installing up to {count} packages with {'uv' if uv else 'pip'}; the first time takes a minute or two")
-    install = [uv, "pip", "install", "--python", str(PYTHON)] if uv else [*pip(), "install"]
-    run([*install, "-r", str(lock)], "install the packages")
-    run([*install, "--no-deps", "--no-build-isolation", "-e", str(ROOT)], "install epkit")
+    installer = [uv, "pip", "install", "--python", str(PYTHON)] if uv else [*pip(), "install"]
+    run([*installer, "-r", str(lock)], "install the packages")
+    run([*installer, "--no-deps", "--no-build-isolation", "-e", str(ROOT)], "install epkit")
     run([str(PYTHON), "-c", "import epkit, jupyterlab"], "import what was installed")
     for name in ("lab", "test") if profile == "test" else ("lab",):  # the test lock holds the lab's versions too
         stamp(name).write_text(wanted(name))
-    MARKER.unlink()
-    say(f"the environment is ready in {VENV.relative_to(ROOT)}")
 
 
 def prepare(uv: str | None) -> None:
@@ -148,7 +163,7 @@ def run(command: list[str], purpose: str) -> None:
 def trouble(output: str, purpose: str) -> Stop:
     """The Stop that explains `output`, what a failed command printed while it was to `purpose`."""
     if any(sign in output for sign in NO_ROOM):
-        return Stop(
+        return DiskFull(
             "The disk is full.",
             f"Make room on the disk that holds {ROOT} (about {ROOM_NEEDED // 1024**2} MB) and run the command again.",
         )
