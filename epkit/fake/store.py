@@ -35,16 +35,13 @@ class Event:
         self.old = old
         self.time = time
         self.actor = actor
-        self._line: dict[str, bytes] = {}
+        self._line: bytes | None = None
 
-    def line(self, encode: Callable[[Obj], bytes], type: str = "") -> bytes:
+    def line(self, encode: Callable[[Obj], bytes]) -> bytes:
         """The event as a line of a JSON watch, encoded once however many watchers there are."""
-        type = type or self.type
-        line = self._line.get(type)
-        if line is None:
-            obj = self.old if type == "DELETED" and self.type == "MODIFIED" and self.old is not None else self.obj
-            line = self._line[type] = b'{"type":"%s","object":%s}\n' % (type.encode(), encode(obj))
-        return line
+        if self._line is None:
+            self._line = b'{"type":"%s","object":%s}\n' % (self.type.encode(), encode(self.obj))
+        return self._line
 
     def __repr__(self) -> str:
         where = f"{self.namespace}/{self.name}" if self.namespace else self.name

@@ -1,0 +1,306 @@
+"""Cluster: the one object that a notebook talks to."""
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from epkit.client import Client, Transport
+from epkit.errors import EpkitError
+
+if TYPE_CHECKING:
+    from epkit.fake.controllers.framework import Controller
+    from epkit.fake.plane import Plane
+    from epkit.fake.server import Server
+    from epkit.kubectl import Completed
+    from epkit.views.diagram import Diagram
+
+_current: Cluster | None = None
+
+
+def connect(target: str = "", **options: Any) -> Cluster:
+    """The cluster of this kernel; called again, the same one.
+
+    Args:
+        target: where it comes from. ``fake``, the default, is the built-in cluster. `EPKIT_TARGET` sets it too.
+        options: of the built-in cluster: ``nodes`` (a number or ``"name=zone,…"``), ``clock`` (``instant``,
+            ``realtime`` or ``paused``), ``speed``, ``seed``, ``start`` (seconds since the epoch) and ``flags``
+            (of controllers, by name).
+
+    Raises:
+        EpkitError: there is no such target, or a cluster with other options is already connected.
+
+    >>> cluster = connect()
+    >>> cluster.kubectl("get services")
+    """
+    global _current
+    target = target or os.environ.get("EPKIT_TARGET", "") or "fake"
+    if _current is not None and not _current.closed:
+        if options and options != _current.options:
+            raise EpkitError(
+                "A cluster is connected already. Call cluster.close() first, then connect() with the new options."
+            )
+        return _current
+    if target != "fake":
+        raise EpkitError(f"There is no target {target!r}. This version of epkit has one: fake, the built-in cluster.")
+    _current = Cluster(options)
+    _load_magic()
+    return _current
+
+
+class Cluster:
+    """A cluster and what one does with it. Make one with :func:`connect`.
+
+    Attributes:
+        client: epkit's own small client, on dictionaries (:class:`epkit.client.Client`).
+        namespace: where ``kubectl`` works when a command names no namespace.
+    """
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        from epkit.fake.plane import EPOCH, InProcess
+        from epkit.targets.fake import make
+
+        self.options = dict(options)
+        given = {key: str(value) if key == "nodes" else value for key, value in options.items()}
+        if os.environ.get("EPKIT_MODE"):
+            # Under test, and where stored outputs are made, time starts at a fixed moment.
+            given.setdefault("start", EPOCH)
+        self._plane: Plane = make(**given)
+        self._server: Server | None = None
+        self._folder: Path | None = None
+        self.transport: Transport = InProcess(self._plane)
+        self.client = Client(self.transport)
+        self.namespace = "default"
+        self.closed = False
+        atexit.register(self.close)
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<Cluster: closed>"
+        nodes = len(self.client.list("nodes"))
+        noun = "node" if nodes == 1 else "nodes"
+        return f"<Cluster: built-in, Kubernetes v1.36, {nodes} {noun}, {self._plane.pace.name} clock>"
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    def kubectl(self, command: str, *, stdin: str = "", env: dict[str, str] | None = None) -> Completed:
+        """Run a kubectl command; what it prints is the result's text.
+
+        >>> cluster.kubectl("get endpointslices -l kubernetes.io/service-name=web")
+        """
+        from epkit.kubectl import run
+
+        self._check()
+        return run(command, self, stdin=stdin, env=env, namespace=self.namespace)
+
+    @cached_property
+    def api(self) -> Api:
+        """The official Python client, on this cluster: ``cluster.api.discovery.list_namespaced_endpoint_slice(…)``."""
+        from epkit.targets.pool import api_client
+
+        self._check()
+        return Api(api_client(self._plane))
+
+    @property
+    def kubeconfig(self) -> Path:
+        """A kubeconfig for this cluster, for programs outside the kernel. It goes when the cluster is closed."""
+        from epkit.fake import kubeconfig
+        from epkit.fake.server import Server
+
+        self._check()
+        if self._server is None or self._folder is None:
+            self._folder = kubeconfig.private_folder()
+            self._server = Server(self._plane).start()
+            text = kubeconfig.content(self._server.url, self._server.secret, self.namespace)
+            kubeconfig.write(self._folder / "kubeconfig", text)
+        return self._folder / "kubeconfig"
+
+    def show(self, what: str) -> Diagram:
+        """Draw a Service and everything behind it: slices, endpoints, pods, nodes, zones.
+
+        >>> cluster.show("svc/web")
+        """
+        from epkit.views import topology
+
+        self._check()
+        return topology.of_service(self, what)
+
+    def source(self, controller: str) -> str:
+        """The Python source of a controller's heart, such as ``"endpointslice"``: it is meant to be read."""
+        import inspect
+        from importlib import import_module
+
+        modules = {"endpointslice": "endpointslice.reconciler", "endpoints": "endpoints"}
+        if controller not in modules:
+            raise EpkitError(f"There is no source for {controller!r}. There is one for: {', '.join(modules)}.")
+        return inspect.getsource(import_module(f"epkit.fake.controllers.{modules[controller]}"))
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """The cluster's time, in seconds since the epoch."""
+        return self._plane.clock.now
+
+    @property
+    def paused(self) -> bool:
+        """Does time stand still?"""
+        return self._plane.pace.name == "paused"
+
+    def settle(self) -> None:
+        """Wait until the cluster has come to rest. The built-in one jumps over waits that end by themselves."""
+        self._check()
+        self._plane.settle()
+
+    def sleep(self, seconds: float) -> None:
+        """Let the cluster's time pass: leases, back-off and tolerations too."""
+        self._check()
+        if seconds < 0:
+            raise EpkitError(f"Time does not run backwards: sleep takes 0 seconds or more, not {seconds:g}.")
+        self._plane.sleep(seconds)
+
+    def step(self) -> str | None:
+        """Do the next single thing and return what it was, or None when nothing is left to do."""
+        self._check()
+        return self._plane.step()
+
+    def pause(self) -> None:
+        """Stop time: nothing moves any more but by :meth:`step` and :meth:`sleep`."""
+        self._set_clock("paused")
+
+    def resume(self, clock: str = "instant", speed: float = 1.0) -> None:
+        """Let time move again: ``instant``, or ``realtime`` with a `speed`."""
+        self._set_clock(clock, speed)
+
+    @contextmanager
+    def watching(self, *resources: str, namespace: str | None = None) -> Iterator[None]:
+        """Print what happens to these resources while the block runs, as ``kubectl get --watch`` would.
+
+        >>> with cluster.watching("endpointslices"):
+        ...     cluster.kubectl("scale deployment web --replicas=3")
+        """
+        from epkit.kubectl.watching import Recording
+
+        self._check()
+        recording = Recording(self, resources, self.namespace if namespace is None else namespace)
+        yield
+        recording.print()
+
+    def controller(self, name: str) -> ControllerHandle:
+        """A controller of the built-in cluster, to stop, start and slow down: ``cluster.controller("endpointslice")``."""
+        self._check()
+        return ControllerHandle(self._plane, name if name.endswith("-controller") else f"{name}-controller")
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End the cluster and everything that was started for it."""
+        if self.closed:
+            return
+        self.closed = True
+        atexit.unregister(self.close)
+        if self._server is not None:
+            self._server.stop()
+        if self._folder is not None:
+            (self._folder / "kubeconfig").unlink(missing_ok=True)
+            self._folder.rmdir()
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _set_clock(self, clock: str, speed: float = 1.0) -> None:
+        from epkit.targets.fake import pace_of
+
+        self._check()
+        self._plane.set_pace(pace_of(clock, self._plane.clock.now, speed))
+        if clock == "realtime":
+            _ = self.kubeconfig  # the server's thread is what moves time on
+
+    def _check(self) -> None:
+        if self.closed:
+            raise EpkitError("This cluster is closed. Call epkit.connect() for a new one.")
+
+
+class Api:
+    """The official client's APIs that the course uses, each made when first asked for."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def __getattr__(self, name: str) -> Any:
+        classes = {
+            "core": "CoreV1Api",
+            "apps": "AppsV1Api",
+            "discovery": "DiscoveryV1Api",
+            "batch": "BatchV1Api",
+            "policy": "PolicyV1Api",
+            "networking": "NetworkingV1Api",
+            "coordination": "CoordinationV1Api",
+            "version": "VersionApi",
+        }
+        if name not in classes:
+            raise AttributeError(f"cluster.api has no {name!r}; it has: {', '.join(classes)}")
+        import kubernetes.client
+
+        api = getattr(kubernetes.client, classes[name])(self.client)
+        setattr(self, name, api)
+        return api
+
+
+class ControllerHandle:
+    """A switch on one controller of the built-in cluster."""
+
+    def __init__(self, plane: Plane, name: str) -> None:
+        from epkit.fake.controllers import ALL
+
+        if name not in ALL:
+            raise EpkitError(f"There is no controller {name!r}. There are: {', '.join(ALL)}.")
+        self.name = name
+        self._plane = plane
+
+    @property
+    def running(self) -> bool:
+        return self.name in self._plane.controllers
+
+    def stop(self) -> None:
+        """Stop it, as if its process were gone: caches, queues and trackers are lost."""
+        with self._plane.loop.lock:
+            self._plane.stop_controller(self.name)
+
+    def start(self, **flags: Any) -> Controller:
+        """Start it anew, with these flags; it lists everything and works from there."""
+        try:
+            with self._plane.loop.lock:
+                controller = self._plane.start_controller(self.name, **flags)
+        except TypeError as error:
+            raise EpkitError(f"{error}.") from None
+        self._plane.proceed()
+        return controller
+
+    def lag(self, seconds: float) -> None:
+        """Let its caches hear of every change this much later; 0 ends that."""
+        controller = self._plane.controllers.get(self.name)
+        if controller is None:
+            raise EpkitError(f"{self.name} is stopped. Start it first.")
+        for informer in controller.informers.values():
+            informer.lag = seconds
+
+
+def _load_magic() -> None:
+    """In IPython, make ``%kubectl`` known."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return
+    shell = get_ipython()
+    if shell is not None:
+        from epkit.kubectl.magic import load_ipython_extension
+
+        load_ipython_extension(shell)

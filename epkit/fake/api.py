@@ -1,0 +1,412 @@
+"""The REST semantics: what the verbs do to objects, and in which order.
+
+It follows ``k8s.io/apiserver/pkg/registry/generic/registry/store.go`` and ``pkg/registry/rest``: a write is decoded,
+defaulted, prepared by its kind's strategy, validated and stored; a delete goes through grace periods and finalizers.
+It knows no HTTP: :mod:`epkit.fake.http` puts it behind requests and answers.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from epkit.fake import kinds, subresources
+from epkit.fake.clock import Clock, format_time, parse_time
+from epkit.fake.kinds import metadata
+from epkit.fake.kinds.base import FieldError, Kind, invalid
+from epkit.fake.lists import ListResult, list_objects, version_of
+from epkit.fake.names import Names, generated
+from epkit.fake.requests import Options, Route, delete_options, write_options
+from epkit.fake.store import Store
+from epkit.fake.wire import decode, errors, fieldmanager, patches
+from epkit.objects import Obj, copy, name_of, namespace_of
+
+#: Deleting one of these answers with the object, not with a Status (``ReturnDeletedObject`` of their storage).
+RETURNED_WHEN_DELETED = frozenset({"pods", "services", "serviceaccounts"})
+_PLURALS = {kind.plural: kind.resource for kind in kinds.KINDS}
+
+
+class Api:
+    """The API server's verbs over a store.
+
+    >>> api.create(Route(SERVICE, "default"), {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}, {})
+    """
+
+    def __init__(self, store: Store, clock: Clock, names: Names) -> None:
+        self.store = store
+        self.clock = clock
+        self.names = names
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def get(self, route: Route, query: Mapping[str, str]) -> Obj:
+        """One object. Raises a 404, or the error of a bad resourceVersion."""
+        version_of(query, self.store)
+        return self.existing(route)
+
+    def list(self, route: Route, query: Mapping[str, str]) -> ListResult:
+        return list_objects(self.store, route.kind, route.namespace, query)
+
+    def existing(self, route: Route) -> Obj:
+        obj = self.store.get(route.kind.resource, route.namespace, route.name)
+        if obj is None:
+            raise errors.not_found(route.kind.plural, route.name, route.kind.group)
+        return obj
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def create(self, route: Route, obj: Obj, options: Options) -> Obj:
+        """Create an object; `obj` is a fresh one that now belongs to the API.
+
+        Raises:
+            ApiError: 400, 403, 409 or 422, as Kubernetes words it; the store is untouched then.
+        """
+        kind, meta = route.kind, obj.setdefault("metadata", {})
+        obj["apiVersion"], obj["kind"] = kind.api_version, kind.kind
+        self._place(route, meta)
+        self._admit_namespace(kind, meta, options)
+        if meta.get("resourceVersion"):
+            raise errors.unknown("resourceVersion should not be set on objects to be created")
+        for key in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "uid"):
+            meta.pop(key, None)
+        applied_managers = meta.pop("managedFields", None)
+        named_by_server = not meta.get("name") and bool(meta.get("generateName"))
+        namespace = meta.get("namespace", "")
+        keep = not options.dry_run
+        if named_by_server:
+            suffix = self.names.suffix(kind.resource, namespace, meta["generateName"], keep=keep)
+            meta["name"] = generated(meta["generateName"], suffix)
+        meta["uid"] = self.names.uid(kind.resource, namespace, meta.get("name", ""), keep=keep)
+        meta["creationTimestamp"] = self.clock.timestamp()
+        if kind.generation is not None:
+            meta["generation"] = 1
+        context = WriteContext(self, options)
+        kind.default(obj)
+        kind.prepare_create(obj, context)
+        self._check(kind, obj, metadata.validate_metadata(kind, obj) + kind.validate(obj, context))
+        self._warn(kind, obj, None, options)
+        if self.store.get(kind.resource, namespace, meta["name"]) is not None:
+            raise errors.already_exists(kind.plural, meta["name"], kind.group)
+        self._manage(obj, None, options, "", applied_managers)
+        return self._write(kind, obj, options)
+
+    def update(self, route: Route, obj: Obj, options: Options) -> tuple[Obj, bool]:
+        """Replace an object (PUT). Returns it and whether it was created."""
+        kind, meta = route.kind, obj.setdefault("metadata", {})
+        if not meta.get("name"):
+            raise errors.bad_request("name must be provided") if options.trusted else errors.name_mismatch("", route.name)
+        if meta["name"] != route.name:
+            raise errors.name_mismatch(meta["name"], route.name)
+        old = self.store.get(kind.resource, route.namespace, route.name)
+        if old is None:
+            if kind.create_on_update and not route.subresource:
+                return self.create(route, obj, options), True
+            raise errors.not_found(kind.plural, route.name, kind.group)
+        self._place(route, meta)
+        if not meta.get("resourceVersion") and not kind.unconditional_update:
+            fault = invalid("metadata.resourceVersion", 0, "must be specified for an update")
+            raise errors.invalid(kind.kind, route.name, [fault], kind.group)
+        return self.replace(route, old, obj, options), False
+
+    def patch(self, route: Route, patch: Any, patch_type: str, options: Options) -> tuple[Obj, bool]:
+        """Patch an object; `patch_type` is the content type. Returns it and whether it was created (apply only)."""
+        kind = route.kind
+        old = self.store.get(kind.resource, route.namespace, route.name)
+        if patch_type == patches.APPLY:
+            return self._apply(route, old, patch, options)
+        if old is None:
+            raise errors.not_found(kind.plural, route.name, kind.group)
+        seen = subresources.view(route, old)
+        patched = patches.apply(patch_type, seen, patch, subresources.schema(route))
+        if not options.trusted:
+            patched, faults = decode.decode_object(patched, kind, subresources.schema(route))
+            self._strict(faults, patched, options)
+        patched.setdefault("metadata", {})
+        if patched["metadata"].get("name") != route.name:
+            fault = f"the name of the object ({patched['metadata'].get('name', '')}) does not match the name on the URL"
+            raise errors.bad_request(f"{fault} ({route.name})")
+        return self.replace(route, old, patched, options), False
+
+    def replace(self, route: Route, old: Obj, obj: Obj, options: Options) -> Obj:
+        """Put `obj` in the place of `old`, through the strategy of its kind or of the subresource."""
+        kind, meta, before = route.kind, obj["metadata"], old["metadata"]
+        if route.subresource:
+            obj = subresources.merge(route, old, obj)
+            meta = obj["metadata"]
+        obj["apiVersion"], obj["kind"] = kind.api_version, kind.kind
+        version = meta.get("resourceVersion") or ""
+        if version and version != before["resourceVersion"]:
+            if not version.isdigit():
+                raise subresources.bad_version(version)
+            raise errors.conflict(kind.plural, route.name, errors.MODIFIED, kind.group)
+        if meta.get("uid") and meta["uid"] != before["uid"]:
+            why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {before['uid']}"
+            raise errors.conflict(kind.plural, route.name, why, kind.group)
+        for key in ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"):
+            _keep(meta, before, key)
+        meta["resourceVersion"] = before["resourceVersion"]
+        if not meta.get("generateName"):
+            _keep(meta, before, "generateName")
+        applied_managers = meta.pop("managedFields", None)
+        if "managedFields" in before:
+            meta["managedFields"] = before["managedFields"]
+        context = WriteContext(self, options)
+        faults: list[FieldError] = []
+        if route.subresource == "status":
+            kind.prepare_status(obj, old, context)
+            faults += kind.validate_status(obj, old, context)
+        else:
+            kind.default(obj)
+            if kind.status and "status" in old and not route.subresource:
+                obj["status"] = old["status"]
+            kind.prepare_update(obj, old, context)
+            if meta is not before and meta != before:
+                common = metadata.validate_metadata_update(obj, old)
+                faults += common + common
+            faults += kind.validate_update(obj, old, context)
+        if kind.generation is not None and kind.generation(obj, old):
+            meta["generation"] = before.get("generation", 0) + 1
+        self._check(kind, obj, faults)
+        self._warn(kind, obj, old, options)
+        if before.get("deletionTimestamp") and not meta.get("finalizers") and not meta.get("deletionGracePeriodSeconds"):
+            if options.dry_run:
+                return obj
+            self.store.delete(kind.resource, namespace_of(old), name_of(old), options.actor, obj)
+            return obj
+        if obj == old and applied_managers != []:
+            return old
+        self._manage(obj, old, options, route.subresource, applied_managers)
+        return self._write(kind, obj, options)
+
+    def delete(self, route: Route, query: Mapping[str, str], body: Obj | None, options: Options | None = None) -> tuple[Obj, bool]:
+        """Delete an object, at once or by grace period and finalizers.
+
+        Returns what to answer (the object, or a Status) and whether the object is gone.
+        """
+        options = options or delete_options(query, body, "")
+        kind, old = route.kind, self.existing(route)
+        self._preconditions(kind, old, options)
+        obj = {**old, "metadata": dict(old["metadata"])}
+        graceful, pending = self._begin_delete(kind, obj, options)
+        if pending:
+            return old, False
+        finalizers = self._finalizers(obj, kind, options)
+        if finalizers != (obj["metadata"].get("finalizers") or []):
+            obj["metadata"]["finalizers"] = finalizers
+            if not finalizers:
+                del obj["metadata"]["finalizers"]
+        if not graceful and finalizers:
+            meta = obj["metadata"]
+            if not meta.get("deletionTimestamp"):
+                meta["deletionTimestamp"] = self.clock.timestamp()
+                _raise_generation(meta)
+            meta["deletionGracePeriodSeconds"] = 0
+        if graceful or finalizers:
+            if obj != old:
+                obj = self._write(kind, obj, options)
+            if finalizers or obj["metadata"].get("deletionGracePeriodSeconds"):
+                return obj, False
+        if not options.dry_run:
+            obj = self.store.delete(kind.resource, namespace_of(old), name_of(old), options.actor, obj)
+        if kind.plural in RETURNED_WHEN_DELETED:
+            return obj, True
+        about = {"name": name_of(old), "group": kind.group, "kind": kind.plural, "uid": old["metadata"]["uid"]}
+        return errors.success({key: value for key, value in about.items() if value}), True
+
+    def delete_collection(self, route: Route, query: Mapping[str, str], body: Obj | None, actor: str) -> ListResult:
+        """Delete everything that a list with the same query would give; answers with what that was."""
+        listed = list_objects(self.store, route.kind, route.namespace, {k: v for k, v in query.items() if k != "limit"})
+        for obj in listed.items:
+            one = Route(route.kind, namespace_of(obj), name_of(obj))
+            self.delete(one, query, body, delete_options(query, body, actor))
+        return listed
+
+    # -- server-side apply -----------------------------------------------------------------------------------------
+
+    def _apply(self, route: Route, old: Obj | None, applied: Obj, options: Options) -> tuple[Obj, bool]:
+        if not options.field_manager:
+            raise errors.invalid("PatchOptions", "", [_manager_required()], "meta.k8s.io")
+        base = old if old is not None else {
+            "apiVersion": route.kind.api_version,
+            "kind": route.kind.kind,
+            "metadata": {"name": route.name} | ({"namespace": route.namespace} if route.namespace else {}),
+        }
+        merged = fieldmanager.apply(
+            base, applied, route.kind, options.field_manager, options.force, self.clock.timestamp(), route.subresource
+        )
+        if old is None:
+            managed = merged["metadata"].get("managedFields")
+            options.field_validation = "Ignore"
+            created = self.create(route, merged, _with_managers(options, managed))
+            return created, True
+        return self.replace(route, old, merged, _with_managers(options, merged["metadata"].get("managedFields"))), False
+
+    # -- parts -----------------------------------------------------------------------------------------------------
+
+    def _place(self, route: Route, meta: Obj) -> None:
+        """The namespace of an object is that of its URL."""
+        if not route.kind.namespaced:
+            if meta.get("namespace"):
+                raise errors.namespace_mismatch()
+            return
+        if meta.get("namespace") and meta["namespace"] != route.namespace:
+            raise errors.namespace_mismatch()
+        meta["namespace"] = route.namespace
+
+    def _admit_namespace(self, kind: Kind, meta: Obj, options: Options) -> None:
+        """The NamespaceLifecycle admission: no new objects where there is no namespace, or one that is going."""
+        if not kind.namespaced:
+            return
+        namespace = self.store.get("namespaces", "", meta["namespace"])
+        if namespace is None:
+            raise errors.not_found("namespaces", meta["namespace"])
+        if namespace["metadata"].get("deletionTimestamp"):
+            why = f"unable to create new content in namespace {meta['namespace']} because it is being terminated"
+            cause = {
+                "reason": "NamespaceTerminating",
+                "message": f"namespace {meta['namespace']} is being terminated",
+                "field": "metadata.namespace",
+            }
+            name = meta.get("name") or ""
+            raise errors.forbidden(kind.plural, name, why, kind.group, [cause])
+
+    def _check(self, kind: Kind, obj: Obj, faults: list[FieldError]) -> None:
+        if faults:
+            raise errors.invalid(kind.kind, obj["metadata"].get("name", ""), faults, kind.group)
+
+    def _strict(self, faults: list[str], obj: Obj, options: Options) -> None:
+        """Unknown and duplicate fields: refused, warned of or ignored, as ``fieldValidation`` says."""
+        if not faults or options.field_validation == "Ignore":
+            return
+        if options.field_validation == "Strict":
+            raise errors.bad_request("strict decoding error: " + ", ".join(faults))
+        options.warnings += faults
+
+    def _warn(self, kind: Kind, obj: Obj, old: Obj | None, options: Options) -> None:
+        if not options.trusted:
+            options.warnings += kind.warnings(obj, old)
+
+    def _manage(self, obj: Obj, old: Obj | None, options: Options, subresource: str, sent: list[Obj] | None) -> None:
+        """Keep ``metadata.managedFields``: who set which field."""
+        if options.trusted and not options.field_manager:
+            return
+        if isinstance(options, _Managed):
+            if options.managed is not None:
+                obj["metadata"]["managedFields"] = options.managed
+            return
+        fieldmanager.track(obj, old, sent, options.field_manager, self.clock.timestamp(), subresource)
+
+    def _write(self, kind: Kind, obj: Obj, options: Options) -> Obj:
+        if options.dry_run:
+            return obj
+        return self.store.put(kind.resource, obj, options.actor)
+
+    def _preconditions(self, kind: Kind, obj: Obj, options: Options) -> None:
+        meta = obj["metadata"]
+        why = ""
+        if options.uid and options.uid != meta["uid"]:
+            why = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {meta['uid']}"
+        elif options.resource_version and options.resource_version != meta["resourceVersion"]:
+            why = (
+                f"Precondition failed: ResourceVersion in precondition: {options.resource_version}, "
+                f"ResourceVersion in object meta: {meta['resourceVersion']}"
+            )
+        if why:
+            raise errors.conflict(kind.plural, meta["name"], why, kind.group)
+
+    def _begin_delete(self, kind: Kind, obj: Obj, options: Options) -> tuple[bool, bool]:
+        """``rest.BeforeDelete``: returns (graceful, already under way)."""
+        if kind.grace_period is None:
+            return False, False
+        meta = obj["metadata"]
+        if meta.get("deletionTimestamp"):
+            current = meta.get("deletionGracePeriodSeconds")
+            if current is None or options.grace is None:
+                return False, True
+            if options.grace >= current:
+                return False, True
+            when = parse_time(meta["deletionTimestamp"]) - current + options.grace
+            meta["deletionTimestamp"] = format_time(when)
+            meta["deletionGracePeriodSeconds"] = options.grace
+            return True, False
+        grace = kind.grace_period(obj, options.grace)
+        meta["deletionTimestamp"] = format_time(self.clock.now + grace)
+        meta["deletionGracePeriodSeconds"] = grace
+        _raise_generation(meta)
+        return True, False
+
+    def _finalizers(self, obj: Obj, kind: Kind, options: Options) -> list[str]:
+        """The finalizers after the propagation policy has had its say (``deletionFinalizersForGarbageCollection``)."""
+        present = list(obj["metadata"].get("finalizers") or [])
+        policy = options.propagation
+        if policy:
+            orphan, foreground = policy == "Orphan", policy == "Foreground"
+        elif "orphan" in present or "foregroundDeletion" in present:
+            orphan, foreground = "orphan" in present, "foregroundDeletion" in present
+        else:
+            orphan, foreground = kind.default_propagation == "Orphan", False
+        kept = [name for name in present if name not in ("orphan", "foregroundDeletion")]
+        return kept + (["orphan"] if orphan else []) + (["foregroundDeletion"] if foreground else [])
+
+
+class WriteContext:
+    """What a kind's rules may ask during one write: see :class:`epkit.fake.kinds.base.Context`."""
+
+    __slots__ = ("_api", "dry_run")
+
+    def __init__(self, api: Api, options: Options) -> None:
+        self._api = api
+        self.dry_run = options.dry_run
+
+    def now(self) -> str:
+        return self._api.clock.timestamp()
+
+    def get(self, resource: str, name: str, namespace: str = "") -> Obj | None:
+        return self._api.store.get(_PLURALS.get(resource, resource), namespace, name)
+
+    def list(self, resource: str, namespace: str | None = None) -> list[Obj]:
+        return self._api.store.list(_PLURALS.get(resource, resource), namespace or "")
+
+    def name(self, *parts: str) -> str:
+        return self._api.names.suffix(*parts, keep=not self.dry_run)
+
+    def number(self, below: int, *parts: str) -> int:
+        return self._api.names.number(below, *parts, keep=not self.dry_run)
+
+
+class _Managed(Options):
+    """Options of a server-side apply, which has worked out the managed fields itself."""
+
+    managed: list[Obj] | None = None
+
+
+def _with_managers(options: Options, managed: list[Obj] | None) -> _Managed:
+    result = _Managed(
+        dry_run=options.dry_run,
+        field_manager=options.field_manager,
+        field_validation=options.field_validation,
+        actor=options.actor,
+    )
+    result.warnings = options.warnings
+    result.managed = managed
+    return result
+
+
+def _manager_required() -> FieldError:
+    from epkit.fake.kinds.base import required
+
+    return required("fieldManager", "is required for apply patch")
+
+
+def _keep(meta: Obj, before: Obj, key: str) -> None:
+    if key in before:
+        meta[key] = before[key]
+    else:
+        meta.pop(key, None)
+
+
+def _raise_generation(meta: Obj) -> None:
+    if meta.get("generation", 0) > 0:
+        meta["generation"] += 1
+
+
+__all__ = ["Api", "ListResult", "Options", "Route", "WriteContext", "copy", "write_options"]
