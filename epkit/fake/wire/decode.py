@@ -1,0 +1,316 @@
+"""Reads a JSON or YAML body as the API server does: checked against the kind's types, in the form it is given back.
+
+The form is that of a round trip through the Go types: unknown fields and nulls go, empty lists and maps too, what has
+no ``omitempty`` is always there (``"status": {}``, ``"endpoints": null``), quantities and times become canonical.
+
+A body without fault takes a fast path: one compiled function a definition. Anything odd, such as an unknown field or a
+string for a number, goes through :mod:`.faults`, which finds the words for it and returns the body without the oddity.
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from epkit.fake.wire import faults, gojson, goyaml, schema, values
+from epkit.fake.wire.faults import Odd
+
+if TYPE_CHECKING:
+    from epkit.fake.kinds.base import Kind
+
+Obj = dict[str, Any]
+
+#: Versions that the API server's scheme still knows beside the one that is served, by group.
+_OLDER_VERSIONS = {
+    "apps": ("v1beta1", "v1beta2"), "authentication.k8s.io": ("v1beta1",), "authorization.k8s.io": ("v1beta1",),
+    "coordination.k8s.io": ("v1beta1",), "discovery.k8s.io": ("v1beta1",), "policy": ("v1beta1",),
+}
+
+#: The place of the API server's scheme, which it names when it does not know a kind.
+_SCHEME = "pkg/api/legacyscheme/scheme.go:30"
+
+
+class DecodeError(ValueError):
+    """A body that cannot be read: 400 BadRequest. `cause` is the text without what the handler puts in front of it."""
+
+    def __init__(self, message: str, cause: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.cause = cause or message
+
+
+def decode_json(body: bytes, kind: Kind, media_type: str = "application/json") -> tuple[Obj, list[str]]:
+    """The object in `body` and the faults that only strict validation minds, such as ``unknown field "spec.colour"``.
+
+    `media_type` may also be ``application/yaml``. Raises :class:`DecodeError` with the message that the API server
+    gives. The object carries the kind and apiVersion of `kind`.
+    """
+    strict: list[str] = []
+    try:
+        if media_type == "application/yaml":
+            raw, duplicates = goyaml.load_strict(body)
+            strict = [duplicates] if duplicates else []
+        else:
+            raw = orjson.loads(body)
+            if orjson.dumps(raw) != body.rstrip() and _has_duplicates(body):
+                raw = gojson.read(body)
+    except orjson.JSONDecodeError:
+        raw = _read_slowly(body, kind)
+    except goyaml.YamlError as fault:
+        raise DecodeError(_unrecognised(kind, str(fault), body), str(fault)) from None
+    if type(raw) is dict:
+        _check_type_meta(raw.get("apiVersion"), raw.get("kind"), kind, body)
+    else:
+        head = raw if type(raw) is gojson.Pairs else raw if raw is None else _no_object(raw, kind, body)
+        fields = dict(head or ())
+        _check_type_meta(fields.get("apiVersion"), fields.get("kind"), kind, body)
+    try:
+        obj, found = decode_raw(raw, kind.schema)
+    except DecodeError as fault:
+        raise DecodeError(cannot_be_handled(kind.kind, kind.version, kind.kind, fault.message), fault.message) from None
+    return _named(obj, kind), strict + found
+
+
+def decode_object(obj: Obj, kind: Kind) -> tuple[Obj, list[str]]:
+    """As :func:`decode_json`, for an object that is decoded already, such as what a patch made; `obj` is left alone.
+
+    The text of a :class:`DecodeError` is then the bare one of the decoder.
+    """
+    decoded, strict = decode_raw(obj, kind.schema)
+    return _named(decoded, kind), strict
+
+
+def decode_raw(raw: Any, name: str) -> tuple[Obj, list[str]]:
+    """`raw` as the definition `name`, without regard to its kind and apiVersion; see :func:`decode_object`."""
+    try:
+        return _decoder(name)(raw), []
+    except (Odd, KeyError, TypeError, ValueError, RecursionError):
+        pass
+    try:
+        cleaned, strict = faults.inspect(raw, schema.definition(name))
+        return _decoder(name)(cleaned), strict
+    except RecursionError:
+        raise DecodeError("exceeded max depth") from None
+    except faults.TypeFault as fault:
+        raise DecodeError(str(fault)) from None
+
+
+def cannot_be_handled(kind: str, version: str, wanted: str, why: str) -> str:
+    """The message of a body whose kind was recognised and whose content was not."""
+    return f'{kind} in version "{version}" cannot be handled as a {wanted}: {why}'
+
+
+def unknown_kind(kind: str, api_version: str, wanted: str) -> str:
+    """The message of a body whose kind no API group knows."""
+    version = api_version.rsplit("/", 1)[-1]
+    return cannot_be_handled(kind, version, wanted,
+                             f'no kind "{kind}" is registered for version "{api_version}" in scheme "{_SCHEME}"')
+
+
+def strict_message(strict: list[str]) -> str:
+    """The text under which ``fieldValidation=Strict`` rejects: the faults, joined."""
+    return "strict decoding error: " + ", ".join(strict)
+
+
+def strict_fault(strict: list[str], kind: Kind) -> DecodeError:
+    """What ``fieldValidation=Strict`` answers to the faults that :func:`decode_json` found."""
+    text = strict_message(strict)
+    return DecodeError(cannot_be_handled(kind.kind, kind.version, kind.kind, text), text)
+
+
+def _named(obj: Obj, kind: Kind) -> Obj:
+    obj["kind"] = kind.kind
+    obj["apiVersion"] = kind.api_version
+    return obj
+
+
+def _read_slowly(body: bytes, kind: Kind) -> Any:
+    try:
+        return gojson.read(body)
+    except ValueError as fault:
+        text = f"couldn't get version/kind; json parse error: {fault}"
+        raise DecodeError(_unrecognised(kind, text, body), text) from None
+
+
+def _has_duplicates(body: bytes) -> bool:
+    found = False
+
+    def unique(pairs: list[tuple[str, Any]]) -> Obj:
+        nonlocal found
+        made = dict(pairs)
+        found = found or len(made) != len(pairs)
+        return made
+
+    json.loads(body, object_pairs_hook=unique)
+    return found
+
+
+def _no_object(raw: Any, kind: Kind, body: bytes) -> Any:
+    what = faults.json_type(raw)
+    text = (f"couldn't get version/kind; json parse error: json: cannot unmarshal {what} into Go value of type "
+            'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }')
+    raise DecodeError(_unrecognised(kind, text, body), text)
+
+
+def _unrecognised(kind: Kind, why: str, body: bytes) -> str:
+    return f"the object provided is unrecognized (must be of type {kind.kind}): {why} ({_summary(body)})"
+
+
+def _summary(body: bytes, most: int = 30) -> str:
+    if not body:
+        return "<empty>"
+    more = " ..." if len(body) > most else ""
+    return (body[:most].decode("utf-8", "replace") if body[:1] == b"{" else body[:most].hex()) + more
+
+
+def _check_type_meta(api_version: Any, name: Any, kind: Kind, body: bytes) -> None:
+    """Refuses a body that says it is of another kind or version."""
+    if name == kind.kind and api_version == kind.api_version:
+        return
+    for value, field in ((api_version, "apiVersion"), (name, "kind")):
+        if value is not None and type(value) is not str:
+            text = ("couldn't get version/kind; json parse error: json: cannot unmarshal "
+                    f"{faults.json_type(value)} into Go struct field .{field} of type string")
+            raise DecodeError(_unrecognised(kind, text, body), text)
+    if api_version and api_version.count("/") > 1:
+        text = f"unexpected GroupVersion string: {api_version}"
+        raise DecodeError(_unrecognised(kind, text, body), text)
+    group, _, version = (api_version or "").rpartition("/")
+    if not version and group in ("", kind.group):
+        group, version = kind.group, kind.version
+    _check_kind(group, version, name or kind.kind, kind)
+
+
+def _check_kind(group: str, version: str, name: str, kind: Kind) -> None:
+    api_version = f"{group}/{version}" if group else version
+    if (name, api_version) == (kind.kind, kind.api_version):
+        return
+    if (group, kind.kind) == (kind.group, name) and version in _OLDER_VERSIONS.get(group, ()):
+        raise DecodeError(f"the API version in the data ({api_version}) does not match the expected API version "
+                          f"({kind.api_version})")
+    if (group, version, name) not in schema.kinds():
+        raise DecodeError(unknown_kind(name, api_version, kind.kind))
+    package = (kind.group or "core").split(".", 1)[0]
+    why = f"converting ({version}.{name}) to ({package}.{kind.kind}): unknown conversion"
+    raise DecodeError(cannot_be_handled(name, version, kind.kind, why), why)
+
+
+# The compiled decoders. Each raises Odd, KeyError, TypeError or ValueError for what is not plainly right.
+
+Convert = Callable[[Any], Any]
+
+
+def _string(value: Any) -> str:
+    if type(value) is not str:
+        raise Odd
+    return value
+
+
+def _bool(value: Any) -> bool:
+    if type(value) is not bool:
+        raise Odd
+    return value
+
+
+def _integer(bounds: tuple[int, int]) -> Convert:
+    least, most = bounds
+
+    def convert(value: Any) -> int:
+        if type(value) is not int or not least <= value <= most:
+            raise Odd
+        return value
+
+    return convert
+
+
+def _float(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise Odd
+    return float(value)
+
+
+def _any(value: Any) -> Any:
+    return value
+
+
+_LEAF_DECODERS: dict[str, Convert] = {
+    "any": _any, "bool": _bool, "bytes": values.base64_bytes, "float64": _float, "int32": _integer(values.INT32),
+    "int64": _integer(values.INT64), "intorstring": values.int_or_string, "microtime": values.micro_time,
+    "quantity": values.quantity, "string": _string, "time": values.time,
+}
+
+
+def _list_of(convert: Convert) -> Convert:
+    def decode(value: Any) -> Any:
+        if type(value) is not list:
+            raise Odd
+        return [convert(item) for item in value]
+
+    return decode
+
+
+def _map_of(convert: Convert) -> Convert:
+    def decode(value: Any) -> Any:
+        if type(value) is not dict:
+            raise Odd
+        return {key: convert(item) for key, item in value.items()}
+
+    return decode
+
+
+def _field_decoder(field: schema.Field) -> Convert:
+    convert = _LEAF_DECODERS.get(field.type) or _decoder(field.type)
+    if field.list:
+        convert = _list_of(convert)
+    return _map_of(convert) if field.map else convert
+
+
+def _zero(field: schema.Field) -> Callable[[], Any]:
+    """Makes what Go writes for the field when nothing was given."""
+    if field.pointer or field.list or field.map or field.type in ("any", "bytes", "time", "microtime"):
+        return lambda: None
+    if not field.leaf:
+        decode = _decoder(field.type)
+        return lambda: decode({})
+    value = {"string": "", "bool": False, "quantity": "0"}.get(field.type, 0)
+    return lambda: value
+
+
+@cache
+def _decoder(name: str) -> Convert:
+    """The function that decodes a dict as the definition `name`."""
+    fields = schema.definition(name).fields.values()
+    table: dict[str, tuple[Convert, bool]] = {}
+    always: dict[str, Callable[[], Any]] = {}
+    for field in fields:
+        drops_empty = not field.pointer and not field.struct and field.type != "any"
+        table[field.name] = (_field_decoder(field), drops_empty)
+        if field.zero:
+            continue
+        if not field.omit or field.struct or (field.type == "any" and not field.pointer):
+            always[field.name] = _zero(field)
+
+    def decode(value: Any) -> Obj:
+        if type(value) is not dict:
+            raise Odd
+        made: Obj = {}
+        for key, item in value.items():
+            convert, drops_empty = table[key]
+            if item is None:
+                continue
+            if convert is _string:
+                if type(item) is not str:
+                    raise Odd
+            else:
+                item = convert(item)
+            if item or not drops_empty:
+                made[key] = item
+        for key, zero in always.items():
+            if key not in made:
+                made[key] = zero()
+        return made
+
+    return decode
