@@ -96,7 +96,7 @@ class Context(Protocol):
     def get(self, resource: str, name: str, namespace: str = "") -> Obj | None:
         """Another object, or None. `resource` is the plural, such as ``"nodes"``."""
 
-    def list(self, resource: str, namespace: str | None = None) -> list[Obj]:
+    def list(self, resource: str, namespace: str | None = None) -> Sequence[Obj]:
         """Other objects, by namespace and name."""
 
     def name(self, *parts: str) -> str:
