@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Obj = dict[str, Any]
 
+#: What a body may be, in the order in which the API server lists it.
+MEDIA_TYPES = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
+
 #: Versions that the API server's scheme still knows beside the one that is served, by group.
 _OLDER_VERSIONS = {
     "apps": ("v1beta1", "v1beta2"), "authentication.k8s.io": ("v1beta1",), "authorization.k8s.io": ("v1beta1",),
@@ -42,45 +45,72 @@ class DecodeError(ValueError):
         self.cause = cause or message
 
 
-def decode_json(body: bytes, kind: Kind, media_type: str = "application/json") -> tuple[Obj, list[str]]:
+def decode_body(body: bytes, media_type: str, kind: Kind, name: str | None = None) -> tuple[Obj, list[str]]:
+    """The object in the body of a POST or PUT, of any media type in :data:`MEDIA_TYPES`; else as :func:`decode_json`.
+
+    `name` is the definition of the body where that is not the kind's own, such as that of a Scale.
+    """
+    if media_type != "application/vnd.kubernetes.protobuf":
+        return decode_json(body, kind, name, media_type)
+    from epkit.fake.wire import protobuf
+
+    target = _Target(kind, name)
+    try:
+        envelope = protobuf.unwrap(body)
+    except DecodeError as fault:
+        raise DecodeError(_unrecognised(target, fault.message, body), fault.message) from None
+    _check_type_meta(envelope.api_version or None, envelope.kind or None, target, body)
+    try:
+        return _named(protobuf.decode_message(envelope.raw, target.name), target), []
+    except DecodeError as fault:
+        raise _refused(target, fault.message) from None
+
+
+def decode_json(
+    body: bytes, kind: Kind, name: str | None = None, media_type: str = "application/json"
+) -> tuple[Obj, list[str]]:
     """The object in `body` and the faults that only strict validation minds, such as ``unknown field "spec.colour"``.
 
     `media_type` may also be ``application/yaml``. Raises :class:`DecodeError` with the message that the API server
-    gives. The object carries the kind and apiVersion of `kind`.
+    gives. The object carries the right kind and apiVersion.
     """
-    strict: list[str] = []
+    target = _Target(kind, name)
+    raw, strict = _read(body, media_type, target)
+    if raw is not None and type(raw) is not dict and type(raw) is not gojson.Pairs:
+        what = faults.json_type(raw)
+        text = (f"couldn't get version/kind; json parse error: json: cannot unmarshal {what} into Go value of type "
+                'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }')
+        raise DecodeError(_unrecognised(target, text, body), text)
+    fields = raw if type(raw) is dict else dict(raw or ())
+    _check_type_meta(fields.get("apiVersion"), fields.get("kind"), target, body)
     try:
-        if media_type == "application/yaml":
-            raw, duplicates = goyaml.load_strict(body)
-            strict = [duplicates] if duplicates else []
-        else:
-            raw = orjson.loads(body)
-            if orjson.dumps(raw) != body.rstrip() and _has_duplicates(body):
-                raw = gojson.read(body)
-    except orjson.JSONDecodeError:
-        raw = _read_slowly(body, kind)
-    except goyaml.YamlError as fault:
-        raise DecodeError(_unrecognised(kind, str(fault), body), str(fault)) from None
-    if type(raw) is dict:
-        _check_type_meta(raw.get("apiVersion"), raw.get("kind"), kind, body)
-    else:
-        head = raw if type(raw) is gojson.Pairs else raw if raw is None else _no_object(raw, kind, body)
-        fields = dict(head or ())
-        _check_type_meta(fields.get("apiVersion"), fields.get("kind"), kind, body)
-    try:
-        obj, found = decode_raw(raw, kind.schema)
+        obj, found = decode_raw(raw, target.name)
     except DecodeError as fault:
-        raise DecodeError(cannot_be_handled(kind.kind, kind.version, kind.kind, fault.message), fault.message) from None
-    return _named(obj, kind), strict + found
+        raise _refused(target, fault.message) from None
+    return _named(obj, target), strict + found
 
 
-def decode_object(obj: Obj, kind: Kind) -> tuple[Obj, list[str]]:
+def decode_object(obj: Obj, kind: Kind, name: str | None = None) -> tuple[Obj, list[str]]:
     """As :func:`decode_json`, for an object that is decoded already, such as what a patch made; `obj` is left alone.
 
     The text of a :class:`DecodeError` is then the bare one of the decoder.
     """
-    decoded, strict = decode_raw(obj, kind.schema)
-    return _named(decoded, kind), strict
+    target = _Target(kind, name)
+    decoded, strict = decode_raw(obj, target.name)
+    return _named(decoded, target), strict
+
+
+def load(body: bytes, media_type: str = "application/json") -> Any:
+    """The plain JSON value in `body`, whatever its kind. Raises :class:`DecodeError` with the bare text."""
+    try:
+        if media_type == "application/yaml":
+            return goyaml.load(body)
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return gojson.plain(gojson.read(body))
+    except ValueError as fault:
+        raise DecodeError(str(fault)) from None
 
 
 def decode_raw(raw: Any, name: str) -> tuple[Obj, list[str]]:
@@ -115,24 +145,55 @@ def strict_message(strict: list[str]) -> str:
     return "strict decoding error: " + ", ".join(strict)
 
 
-def strict_fault(strict: list[str], kind: Kind) -> DecodeError:
+def strict_fault(strict: list[str], kind: Kind, name: str | None = None) -> DecodeError:
     """What ``fieldValidation=Strict`` answers to the faults that :func:`decode_json` found."""
-    text = strict_message(strict)
-    return DecodeError(cannot_be_handled(kind.kind, kind.version, kind.kind, text), text)
+    return _refused(_Target(kind, name), strict_message(strict))
 
 
-def _named(obj: Obj, kind: Kind) -> Obj:
-    obj["kind"] = kind.kind
-    obj["apiVersion"] = kind.api_version
+class _Target:
+    """What a body must be: the kind that the URL serves, or that of a subresource."""
+
+    __slots__ = ("api_version", "group", "kind", "name", "version")
+
+    def __init__(self, kind: Kind, name: str | None) -> None:
+        self.group, self.version, self.kind, self.name = kind.group, kind.version, kind.kind, kind.schema
+        if name is not None and name != kind.schema:
+            self.name = name
+            self.group, self.version, self.kind = schema.definition(name).kind or ("", "v1", name.rsplit(".", 1)[-1])
+        self.api_version = f"{self.group}/{self.version}" if self.group else self.version
+
+
+def _refused(target: _Target, why: str) -> DecodeError:
+    return DecodeError(cannot_be_handled(target.kind, target.version, target.kind, why), why)
+
+
+def _named(obj: Obj, target: _Target) -> Obj:
+    obj["kind"] = target.kind
+    obj["apiVersion"] = target.api_version
     return obj
 
 
-def _read_slowly(body: bytes, kind: Kind) -> Any:
+def _read(body: bytes, media_type: str, target: _Target) -> tuple[Any, list[str]]:
+    """The value in `body`, with :class:`gojson.Pairs` where keys stand twice, and what YAML minds of it."""
+    if media_type == "application/yaml":
+        try:
+            raw, duplicates = goyaml.load_strict(body)
+        except goyaml.YamlError as fault:
+            raise DecodeError(_unrecognised(target, str(fault), body), str(fault)) from None
+        return raw, [duplicates] if duplicates else []
     try:
-        return gojson.read(body)
+        raw = orjson.loads(body)
+        # Encoding it again is the cheapest proof that a compact body holds no key twice.
+        if orjson.dumps(raw) != body.rstrip() and _has_duplicates(body):
+            raw = gojson.read(body)
+        return raw, []
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return gojson.read(body), []
     except ValueError as fault:
         text = f"couldn't get version/kind; json parse error: {fault}"
-        raise DecodeError(_unrecognised(kind, text, body), text) from None
+        raise DecodeError(_unrecognised(target, text, body), text) from None
 
 
 def _has_duplicates(body: bytes) -> bool:
@@ -148,15 +209,8 @@ def _has_duplicates(body: bytes) -> bool:
     return found
 
 
-def _no_object(raw: Any, kind: Kind, body: bytes) -> Any:
-    what = faults.json_type(raw)
-    text = (f"couldn't get version/kind; json parse error: json: cannot unmarshal {what} into Go value of type "
-            'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }')
-    raise DecodeError(_unrecognised(kind, text, body), text)
-
-
-def _unrecognised(kind: Kind, why: str, body: bytes) -> str:
-    return f"the object provided is unrecognized (must be of type {kind.kind}): {why} ({_summary(body)})"
+def _unrecognised(target: _Target, why: str, body: bytes) -> str:
+    return f"the object provided is unrecognized (must be of type {target.kind}): {why} ({_summary(body)})"
 
 
 def _summary(body: bytes, most: int = 30) -> str:
@@ -166,7 +220,7 @@ def _summary(body: bytes, most: int = 30) -> str:
     return (body[:most].decode("utf-8", "replace") if body[:1] == b"{" else body[:most].hex()) + more
 
 
-def _check_type_meta(api_version: Any, name: Any, kind: Kind, body: bytes) -> None:
+def _check_type_meta(api_version: Any, name: Any, kind: _Target, body: bytes) -> None:
     """Refuses a body that says it is of another kind or version."""
     if name == kind.kind and api_version == kind.api_version:
         return
@@ -184,7 +238,7 @@ def _check_type_meta(api_version: Any, name: Any, kind: Kind, body: bytes) -> No
     _check_kind(group, version, name or kind.kind, kind)
 
 
-def _check_kind(group: str, version: str, name: str, kind: Kind) -> None:
+def _check_kind(group: str, version: str, name: str, kind: _Target) -> None:
     api_version = f"{group}/{version}" if group else version
     if (name, api_version) == (kind.kind, kind.api_version):
         return

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from epkit.errors import ApiError
+from epkit.fake.wire.decode import MEDIA_TYPES
+from epkit.fake.wire.gotext import go_quote
 
 __all__ = [
-    "ApiError", "already_exists", "api_version_mismatch", "apply_conflict", "bad_request", "body_too_large", "conflict",
-    "expired", "forbidden", "internal", "invalid", "kind_not_served", "method_not_allowed", "method_not_supported",
+    "ApiError", "already_exists", "apply_conflict", "bad_request", "body_too_large", "conflict",
+    "expired", "forbidden", "internal", "invalid", "method_not_allowed", "method_not_supported",
     "missing_route", "name_mismatch", "namespace_mismatch", "not_acceptable", "not_found", "rejected_patch", "status",
     "success", "timeout", "too_many_requests", "unknown", "unsupported_media_type", "unsupported_patch_type",
     "wrong_api_version",
@@ -21,8 +23,6 @@ __all__ = [
 #: The largest body of a request in bytes: ``MaxRequestBodyBytes`` of ``k8s.io/apiserver/pkg/server/config.go``.
 MAX_BODY_BYTES = 3 * 1024 * 1024
 
-#: What a body may be: the media types of the API server's codec factory, in its order.
-BODY_MEDIA_TYPES = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
 
 
 class _FieldError(Protocol):
@@ -73,30 +73,6 @@ def details(
 
 def _qualified(resource: str, group: str) -> str:
     return f"{resource}.{group}" if group else resource
-
-
-def go_quote(text: str) -> str:
-    r"""`text` as Go's ``%q`` shows it.
-
-    >>> print(go_quote('a "b"\n'))
-    "a \"b\"\n"
-    """
-    shown = []
-    for char in text:
-        if char in '"\\':
-            shown.append("\\" + char)
-        elif char.isprintable():
-            shown.append(char)
-        elif char in _ESCAPES:
-            shown.append(_ESCAPES[char])
-        elif ord(char) < 0x80:
-            shown.append(f"\\x{ord(char):02x}")
-        else:
-            shown.append(f"\\u{ord(char):04x}" if ord(char) < 0x10000 else f"\\U{ord(char):08x}")
-    return '"' + "".join(shown) + '"'
-
-
-_ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 
 
 def bad_request(message: str) -> ApiError:
@@ -204,7 +180,7 @@ def not_acceptable(accepted: Sequence[str]) -> ApiError:
                            "only the following media types are accepted: " + ", ".join(accepted)))
 
 
-def unsupported_media_type(accepted: Sequence[str] = BODY_MEDIA_TYPES) -> ApiError:
+def unsupported_media_type(accepted: Sequence[str] = MEDIA_TYPES) -> ApiError:
     """415 of a POST, PUT or DELETE whose body is of another type."""
     return ApiError(status(415, "UnsupportedMediaType",
                            "the body of the request was in an unknown format - accepted media types include: "
@@ -231,21 +207,11 @@ def wrong_api_version(got: str, expected: str) -> ApiError:
     return bad_request(f"the API version in the data ({got}) does not match the expected API version ({expected})")
 
 
-api_version_mismatch = wrong_api_version
-
-
-def kind_not_served(kind: str, version: str, wanted: str) -> ApiError:
-    """400 of a body whose kind the server does not know; `wanted` is the kind that the URL serves."""
-    from epkit.fake.wire.decode import unknown_kind
-
-    return bad_request(unknown_kind(kind, version, wanted))
-
-
 def name_mismatch(got: str, expected: str) -> ApiError:
     """400 of a PUT or PATCH whose object has another name than its URL."""
     return bad_request(f"the name of the object ({got}) does not match the name on the URL ({expected})")
 
 
-def namespace_mismatch(got: str, expected: str) -> ApiError:
+def namespace_mismatch() -> ApiError:
     """400 of a body whose namespace is not that of its URL."""
-    return bad_request(f"the namespace of the provided object does not match the namespace sent on the request")
+    return bad_request("the namespace of the provided object does not match the namespace sent on the request")

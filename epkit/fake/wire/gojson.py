@@ -8,6 +8,8 @@ import json
 import re
 from typing import Any
 
+from epkit.fake.wire.gotext import go_quote
+
 MAX_DEPTH = 10_000
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
@@ -214,6 +216,4 @@ class _Scanner:
 def _quoted(byte: int) -> str:
     if byte == 0x27:
         return r"'\''"
-    from epkit.fake.wire.errors import go_quote
-
     return "'\"'" if byte == 0x22 else f"'{go_quote(chr(byte))[1:-1]}'"

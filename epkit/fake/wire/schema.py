@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-_DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "data"
 
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 OBJECT_META = META + "ObjectMeta"
@@ -106,13 +106,13 @@ class Definition:
 
 @cache
 def _types() -> dict[str, Any]:
-    loaded: dict[str, Any] = orjson.loads(gzip.decompress((_DATA / "types.json.gz").read_bytes()))
+    loaded: dict[str, Any] = orjson.loads(gzip.decompress((DATA / "types.json.gz").read_bytes()))
     return loaded
 
 
 @cache
 def _descriptions() -> dict[str, Any]:
-    loaded: dict[str, Any] = orjson.loads(lzma.decompress((_DATA / "descriptions.json.xz").read_bytes()))
+    loaded: dict[str, Any] = orjson.loads(lzma.decompress((DATA / "descriptions.json.xz").read_bytes()))
     return loaded
 
 

@@ -13,6 +13,8 @@ from decimal import ROUND_UP, Decimal
 from functools import lru_cache
 from typing import Any
 
+from epkit.fake.wire.gotext import go_quote
+
 INT32 = (-(2**31), 2**31 - 1)
 INT64 = (-(2**63), 2**63 - 1)
 
@@ -164,9 +166,9 @@ def _time_fault(text: str, micro: bool) -> str:
                              ("Z07:00", r"Z|[+-]\d\d:\d\d")):
         match = re.compile(pattern, re.ASCII).match(text, at)
         if not match:
-            return f'parsing time {_go_quote(text)} as "{layout}": cannot parse {_go_quote(text[at:])} as "{element}"'
+            return f'parsing time {go_quote(text)} as "{layout}": cannot parse {go_quote(text[at:])} as "{element}"'
         at = match.end()
-    return f"parsing time {_go_quote(text)}: extra text: {_go_quote(text[at:])}"
+    return f"parsing time {go_quote(text)}: extra text: {go_quote(text[at:])}"
 
 
 def _range_fault(text: str, month: int, hour: int, minute: int, second: int) -> str:
@@ -176,11 +178,7 @@ def _range_fault(text: str, month: int, hour: int, minute: int, second: int) -> 
         if wrong:
             what = name
             break
-    return f"parsing time {_go_quote(text)}: {what} out of range"
-
-
-def _go_quote(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"parsing time {go_quote(text)}: {what} out of range"
 
 
 def base64_bytes(value: Any) -> str:
