@@ -12,7 +12,7 @@ from typing import Any
 from epkit.fake import kinds, subresources
 from epkit.fake.clock import Clock, format_time, parse_time
 from epkit.fake.kinds import metadata
-from epkit.fake.kinds.base import FieldError, Kind, invalid
+from epkit.fake.kinds.base import FieldError, Kind, Refused, invalid
 from epkit.fake.lists import ListResult, list_objects, version_of
 from epkit.fake.names import Names, generated
 from epkit.fake.requests import Options, Route, delete_options, write_options
@@ -81,7 +81,10 @@ class Api:
             meta["generation"] = 1
         context = WriteContext(self, options)
         kind.default(obj)
-        kind.prepare_create(obj, context)
+        try:
+            kind.prepare_create(obj, context)
+        except Refused as refusal:
+            raise _refused(kind, meta.get("name", ""), refusal) from None
         self._check(kind, obj, metadata.validate_metadata(kind, obj) + kind.validate(obj, context))
         self._warn(kind, obj, None, options)
         if self.store.get(kind.resource, namespace, meta["name"]) is not None:
@@ -158,7 +161,11 @@ class Api:
             kind.default(obj)
             if kind.status and "status" in old and not route.subresource:
                 obj["status"] = old["status"]
-            kind.prepare_update(obj, old, context)
+            if route.subresource != "finalize":
+                try:
+                    kind.prepare_update(obj, old, context)
+                except Refused as refusal:
+                    raise _refused(kind, route.name, refusal) from None
             if meta is not before and meta != before:
                 common = metadata.validate_metadata_update(obj, old)
                 faults += common + common
@@ -389,6 +396,12 @@ def _with_managers(options: Options, managed: list[Obj] | None) -> _Managed:
     result.warnings = options.warnings
     result.managed = managed
     return result
+
+
+def _refused(kind: Kind, name: str, refusal: Refused) -> errors.ApiError:
+    if refusal.forbidden:
+        return errors.forbidden(kind.plural, name, refusal.forbidden, kind.group)
+    return errors.invalid(kind.kind, name, refusal.errors, kind.group)
 
 
 def _manager_required() -> FieldError:
