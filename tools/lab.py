@@ -22,6 +22,7 @@ def main() -> int:
     ensure_free(port)
     chapter = first_chapter()
     trust(python, sorted(NOTEBOOKS.glob("*.ipynb")))
+    lay_out(python)
     page = f"lab/tree/{chapter.relative_to(ROOT).as_posix()}" if chapter else "lab"
     say(f"opening JupyterLab at http://localhost:{port}/{page} (its full address with the token follows; Ctrl-C ends it)")
     command = [
@@ -82,3 +83,10 @@ def trust(python: Path, notebooks: list[Path]) -> None:
     if notebooks and not (stamp.exists() and stamp.read_text() == digest):
         environment.run([str(python), "-m", "nbformat.sign", *map(str, notebooks)], "trust the course's notebooks")
         stamp.write_text(digest)
+
+
+def lay_out(python: Path) -> None:
+    """Open the table of contents beside the notebook, at the first start; later the learner's own layout stays."""
+    if not (environment.CACHE / "jupyter" / "config" / "lab" / "workspaces").exists():
+        command = [str(python), "-m", "jupyterlab.labapp", "workspaces", "import", str(ROOT / "jupyter" / "workspace.json")]
+        environment.run(command, "lay out JupyterLab")

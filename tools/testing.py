@@ -21,7 +21,7 @@ def test(arguments: list[str]) -> int:
     workers = min(4, max(3, os.cpu_count() or 1))  # the conformance worker mostly waits
     paths = arguments or [part for part in PARTS if (ROOT / part).exists()]
     say(f"running the tests in {workers} processes")
-    options = ["-q", "-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"]
+    options = ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"]
     status = call(python, "-m", "pytest", *options, *paths)
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     say(f"the tests {'passed' if status == 0 else 'failed'} after {minutes} min {seconds} s")
@@ -53,5 +53,5 @@ def execute_notebooks(python: Path, arguments: list[str]) -> int:
 
 
 def call(python: Path, *command: str) -> int:
-    env = {**environment.environ(), "EPKIT_MODE": "ci", "PYTHONHASHSEED": "0"}
+    env = {**environment.environ(), "EPKIT_MODE": "ci"}
     return subprocess.call([str(python), *command], cwd=ROOT, env=env)
