@@ -13,6 +13,10 @@ from console import ROOT, say
 # In this order: what mostly waits starts first. Each file runs in one worker, as a notebook's cells share a kernel.
 PARTS = ["tests/conformance", "tests/browser", "notebooks", "tests"]
 
+# What `make check` leaves to `make test`.
+SLOW = "not kubectl and not netns"
+UNIT = ["tests", "--ignore=tests/conformance", "--ignore=tests/browser", "--ignore=tests/notebooks"]
+
 
 def test(arguments: list[str]) -> int:
     """Run every test, or pytest with `arguments`; returns pytest's exit status."""
@@ -35,7 +39,7 @@ def check() -> int:
     steps = {
         "lint": ["-m", "ruff", "check", "."],
         "types": ["-m", "mypy"],
-        "unit tests": ["-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "tests/unit"],
+        "unit tests": ["-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "-m", SLOW, *UNIT],
     }
     failed = []
     for name, command in steps.items():
