@@ -3,6 +3,7 @@
 Source: ``k8s.io/apimachinery/pkg/util/validation/ip.go`` (with ``StrictIPCIDRValidation``, on since v1.36) and
 ``ValidateEndpointIP`` of ``pkg/apis/core/validation``.
 """
+
 from __future__ import annotations
 
 import ipaddress

@@ -3,6 +3,7 @@
 A file in this folder describes one kind by a :class:`Kind`. The functions that it names work on plain JSON
 dictionaries in API form and know nothing of HTTP, of the store or of time, other than what :class:`Context` hands them.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence

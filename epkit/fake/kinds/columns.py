@@ -4,6 +4,7 @@ A column that shows a field carries the field's documentation as its description
 ``pkg/printers/internalversion/printers.go``; ``columns.json`` holds those texts, taken from the OpenAPI documents of
 Kubernetes v1.36.
 """
+
 from __future__ import annotations
 
 import json

@@ -1,4 +1,5 @@
 """Steps that several kinds share."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -2,6 +2,7 @@
 
 Source: ``ValidateConfigMap`` and ``ValidateSecret`` of ``pkg/apis/core/validation``.
 """
+
 from __future__ import annotations
 
 import base64

@@ -1,4 +1,5 @@
 """Deployment, apps/v1. Source: ``pkg/apis/apps``, ``pkg/registry/apps/deployment/strategy.go``."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -33,7 +34,8 @@ def default(deployment: Obj) -> None:
 def generation_rises(new: Obj, old: Obj) -> bool:
     """A change of the annotations counts too: they are copied to the ReplicaSets."""
     return bool(
-        new["spec"] != old["spec"] or (new["metadata"].get("annotations") or {}) != (old["metadata"].get("annotations") or {})
+        new["spec"] != old["spec"]
+        or (new["metadata"].get("annotations") or {}) != (old["metadata"].get("annotations") or {})
     )
 
 

@@ -2,6 +2,7 @@
 
 Source: ``pkg/apis/core/validation`` (``ValidateEndpointsCreate``) and ``formatEndpoints`` of the printers.
 """
+
 from __future__ import annotations
 
 from typing import Any

@@ -2,6 +2,7 @@
 
 Source: ``pkg/apis/discovery/validation``, ``pkg/registry/discovery/endpointslice/strategy.go`` and ``printEndpointSlice``.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -119,7 +120,11 @@ def _no_rule(_: str) -> names.Faults:
     return ()
 
 
-_RULES: dict[str, Callable[[str], names.Faults]] = {"IPv4": _ip_of("IPv4"), "IPv6": _ip_of("IPv6"), "FQDN": addresses.fqdn}
+_RULES: dict[str, Callable[[str], names.Faults]] = {
+    "IPv4": _ip_of("IPv4"),
+    "IPv6": _ip_of("IPv6"),
+    "FQDN": addresses.fqdn,
+}
 
 
 def _validate_hints(hints: Obj, path: str) -> list[FieldError]:

@@ -1,4 +1,5 @@
 """Event, core/v1. Source: ``pkg/registry/core/event/strategy.go``, ``ValidateEventCreate`` and ``printEvent``."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -13,7 +14,16 @@ from epkit.fake.kinds.names import name_is_subdomain
 def default(event: Obj) -> None:
     drop_empty(event)
     drop_zero(event, "reason", "message", "count", "type", "action")
-    drop_zero(event.setdefault("involvedObject", {}), "kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+    drop_zero(
+        event.setdefault("involvedObject", {}),
+        "kind",
+        "namespace",
+        "name",
+        "uid",
+        "apiVersion",
+        "resourceVersion",
+        "fieldPath",
+    )
     drop_zero(event.setdefault("source", {}), "component", "host")
     for key in ("firstTimestamp", "lastTimestamp", "eventTime"):
         event.setdefault(key, None)

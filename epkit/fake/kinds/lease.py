@@ -1,4 +1,5 @@
 """Lease, coordination.k8s.io/v1: a node's heartbeat. Source: ``pkg/apis/coordination/validation``."""
+
 from __future__ import annotations
 
 from typing import Any

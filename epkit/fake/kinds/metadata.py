@@ -3,6 +3,7 @@
 Source: ``k8s.io/apimachinery/pkg/api/validation/objectmeta.go`` and ``validateKubeFinalizerName`` of
 ``pkg/apis/core/validation``.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable

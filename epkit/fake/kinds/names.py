@@ -9,6 +9,7 @@ and uses them often.
 >>> dns_label("with.dot")
 ('must not contain dots',)
 """
+
 from __future__ import annotations
 
 import re
@@ -35,37 +36,53 @@ _is_config_key = re.compile("[-._a-zA-Z0-9]+").fullmatch
 
 def _pattern(text: str, pattern: str, *examples: str) -> str:
     """``RegexError``: the two blanks before each "or" are upstream's."""
-    shown = "".join(f"'{example}', " + (" or " if number + 1 < len(examples) else "") for number, example in enumerate(examples))
+    shown = "".join(
+        f"'{example}', " + (" or " if number + 1 < len(examples) else "") for number, example in enumerate(examples)
+    )
     return f"{text} (e.g. {shown}regex used for validation is '{pattern}')"
 
 
 _LABEL_FAULT = _pattern(
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an "
     "alphanumeric character",
-    _LABEL, "my-name", "123-abc",
+    _LABEL,
+    "my-name",
+    "123-abc",
 )
 _SUBDOMAIN_FAULT = _pattern(
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end "
     "with an alphanumeric character",
-    _SUBDOMAIN, "example.com",
+    _SUBDOMAIN,
+    "example.com",
 )
 _OLD_LABEL_FAULT = _pattern(
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and "
     "end with an alphanumeric character",
-    _OLD_LABEL, "my-name", "abc-123",
+    _OLD_LABEL,
+    "my-name",
+    "abc-123",
 )
 _KEY_FAULT = _pattern(
     "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
-    _KEY_NAME, "MyName", "my.name", "123-abc",
+    _KEY_NAME,
+    "MyName",
+    "my.name",
+    "123-abc",
 )
 _VALUE_FAULT = _pattern(
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end "
     "with an alphanumeric character",
-    _VALUE, "MyValue", "my_value", "12345",
+    _VALUE,
+    "MyValue",
+    "my_value",
+    "12345",
 )
 _CONFIG_KEY_FAULT = _pattern(
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
-    "[-._a-zA-Z0-9]+", "key.name", "KEY_NAME", "key-name",
+    "[-._a-zA-Z0-9]+",
+    "key.name",
+    "KEY_NAME",
+    "key-name",
 )
 
 
@@ -104,7 +121,9 @@ def label_key(value: str) -> Faults:
     if not slash:
         name = value
     elif "/" in name:
-        return (f"a valid label key {_KEY_FAULT} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",)
+        return (
+            f"a valid label key {_KEY_FAULT} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
+        )
     elif not prefix:
         faults.append("prefix part must be non-empty")
     else:

@@ -1,4 +1,5 @@
 """Namespace, core/v1. Source: ``pkg/registry/core/namespace/strategy.go``."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -35,7 +36,11 @@ def prepare_update(new: Obj, old: Obj, context: Context) -> None:
 
 
 def row(namespace: Obj, now: float) -> list[Any]:
-    return [namespace["metadata"]["name"], (namespace.get("status") or {}).get("phase", ""), printing.age(namespace, now)]
+    return [
+        namespace["metadata"]["name"],
+        (namespace.get("status") or {}).get("phase", ""),
+        printing.age(namespace, now),
+    ]
 
 
 NAMESPACE = Kind(

@@ -2,6 +2,7 @@
 
 Source: ``pkg/registry/core/node/strategy.go``, ``plugin/pkg/admission/nodetaint`` and ``printNode``.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -23,8 +24,11 @@ _ROLE = "node-role.kubernetes.io/"
 
 def default(node: Obj) -> None:
     drop_empty(node)
-    spec, status = node.setdefault("spec", {}), node.setdefault("status", {})
-    drop_zero(spec, "unschedulable", "podCIDR", "providerID")
+    drop_zero(node.setdefault("spec", {}), "unschedulable", "podCIDR", "providerID")
+    _default_status(node.setdefault("status", {}))
+
+
+def _default_status(status: Obj) -> None:
     status.setdefault("daemonEndpoints", {}).setdefault("kubeletEndpoint", {}).setdefault("Port", 0)
     info = status.setdefault("nodeInfo", {})
     for key in _INFO:
@@ -41,6 +45,11 @@ def prepare_create(node: Obj, context: Context) -> None:
     taints = node["spec"].get("taints") or []
     if not any(taint.get("key") == NOT_READY and taint.get("effect") == "NoSchedule" for taint in taints):
         node["spec"]["taints"] = [*taints, {"key": NOT_READY, "effect": "NoSchedule"}]
+
+
+def prepare_status(new: Obj, old: Obj, context: Context) -> None:
+    keep_spec(new, old, context)
+    _default_status(new.setdefault("status", {}))
 
 
 def validate(node: Obj, context: Context) -> list[FieldError]:
@@ -62,8 +71,8 @@ def validate(node: Obj, context: Context) -> list[FieldError]:
 def validate_update(new: Obj, old: Obj, context: Context) -> list[FieldError]:
     errors = validate(new, context)
     for key, text in (
-        ("podCIDR", "node updates may not change podCIDR except from \"\" to valid"),
-        ("providerID", "node updates may not change providerID except from \"\" to valid"),
+        ("podCIDR", 'node updates may not change podCIDR except from "" to valid'),
+        ("providerID", 'node updates may not change providerID except from "" to valid'),
     ):
         if old["spec"].get(key) and new["spec"].get(key) != old["spec"][key]:
             errors.append(forbidden(f"spec.{key}", text))
@@ -101,7 +110,9 @@ def _status(node: Obj) -> str:
 
 
 def _roles(labels: dict[str, str]) -> str:
-    roles = {key.removeprefix(_ROLE) for key in labels if key.startswith(_ROLE)} | {labels.get("kubernetes.io/role", "")}
+    roles = {key.removeprefix(_ROLE) for key in labels if key.startswith(_ROLE)} | {
+        labels.get("kubernetes.io/role", "")
+    }
     return ",".join(sorted(roles - {""})) or printing.NONE
 
 
@@ -130,7 +141,7 @@ NODE = Kind(
     default=default,
     prepare_create=prepare_create,
     prepare_update=keep_status,
-    prepare_status=keep_spec,
+    prepare_status=prepare_status,
     validate=validate,
     validate_update=validate_update,
     validate_name=name_is_subdomain,

@@ -2,6 +2,7 @@
 
 Source: ``pkg/registry/core/pod/strategy.go``; defaults, admission, validation and the row are in files of their own.
 """
+
 from __future__ import annotations
 
 from epkit.fake.kinds import pod_printing, pod_validation
@@ -65,6 +66,7 @@ def prepare_status(new: Obj, old: Obj, context: Context) -> None:
         else:
             new["metadata"].pop(key, None)
     status = new.setdefault("status", {})
+    _default_status(status)
     if "qosClass" not in status and "qosClass" in (old.get("status") or {}):
         status["qosClass"] = old["status"]["qosClass"]
 

@@ -2,6 +2,7 @@
 
 Source: ``plugin/pkg/admission/serviceaccount``, ``defaulttolerationseconds``, ``priority`` and ``podtopologylabels``.
 """
+
 from __future__ import annotations
 
 from epkit.fake.kinds.base import Context, Obj, Refused
@@ -45,7 +46,9 @@ def add_default_tolerations(pod: Obj) -> None:
             if toleration.get("key", "") in ("", taint) and toleration.get("effect", "") in ("", "NoExecute"):
                 break
         else:
-            added.append({"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _FIVE_MINUTES})
+            added.append(
+                {"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _FIVE_MINUTES}
+            )
     if added:
         pod["spec"]["tolerations"] = [*given, *added]
 
@@ -67,7 +70,9 @@ def _service_account(pod: Obj, context: Context) -> None:
     namespace = metadata["namespace"]
     account = context.get("serviceaccounts", name, namespace)
     if account is None and name != "default":  # the default one exists in every namespace, if not always at once
-        raise Refused(forbidden=f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found')
+        raise Refused(
+            forbidden=f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found'
+        )
     automount = spec.get("automountServiceAccountToken")
     if automount is None:
         automount = (account or {}).get("automountServiceAccountToken", True)

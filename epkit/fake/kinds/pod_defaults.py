@@ -2,6 +2,7 @@
 
 Source: ``pkg/apis/core/v1/defaults.go`` and ``conversion.go``.
 """
+
 from __future__ import annotations
 
 from functools import lru_cache
@@ -34,7 +35,7 @@ def default_pod_spec(spec: Obj) -> None:
         spec["terminationGracePeriodSeconds"] = 30
     # serviceAccount is the old name of serviceAccountName: both are shown, the new one wins
     account = spec.get("serviceAccountName") or spec.get("serviceAccount")
-    if account:
+    if account and not spec.get("serviceAccountName") == spec.get("serviceAccount") == account:
         spec["serviceAccountName"] = spec["serviceAccount"] = account
     host_network = spec.get("hostNetwork", False)
     for key in ("containers", "initContainers", "ephemeralContainers"):

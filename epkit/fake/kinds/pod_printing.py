@@ -2,6 +2,7 @@
 
 Source: ``printPod`` in ``pkg/printers/internalversion/printers.go``.
 """
+
 from __future__ import annotations
 
 from typing import Any

@@ -3,7 +3,10 @@
 Source: ``ValidatePodSpec`` and ``ValidatePodUpdate`` of ``pkg/apis/core/validation``, for the fields that a simulated pod
 makes use of.
 """
+
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from epkit.fake.kinds import addresses, names
 from epkit.fake.kinds.base import Context, FieldError, Obj, duplicate, forbidden, invalid, required, shown, unsupported
@@ -54,7 +57,7 @@ def validate_pod_spec(spec: Obj, path: str) -> list[FieldError]:
     return errors
 
 
-def _validate_containers(containers: list[Obj], volumes: set[str], seen: set[str], path: str) -> list[FieldError]:
+def _validate_containers(containers: Sequence[Obj], volumes: set[str], seen: set[str], path: str) -> list[FieldError]:
     errors: list[FieldError] = []
     for index, container in enumerate(containers):
         here, name = f"{path}[{index}]", container.get("name", "")
@@ -104,7 +107,9 @@ def _validate_ports(ports: list[Obj], path: str) -> list[FieldError]:
         else:
             errors += (invalid(f"{here}.containerPort", number, fault) for fault in names.port_number(number))
         if port.get("hostPort"):
-            errors += (invalid(f"{here}.hostPort", port["hostPort"], fault) for fault in names.port_number(port["hostPort"]))
+            errors += (
+                invalid(f"{here}.hostPort", port["hostPort"], fault) for fault in names.port_number(port["hostPort"])
+            )
         if port["protocol"] not in PROTOCOLS:
             errors.append(unsupported(f"{here}.protocol", port["protocol"], PROTOCOLS))
     return errors
@@ -141,7 +146,7 @@ def _validate_mounts(mounts: list[Obj], volumes: set[str], path: str) -> list[Fi
     return errors
 
 
-def _validate_volumes(volumes: list[Obj], path: str) -> tuple[list[FieldError], set[str]]:
+def _validate_volumes(volumes: Sequence[Obj], path: str) -> tuple[list[FieldError], set[str]]:
     errors: list[FieldError] = []
     seen: set[str] = set()
     for index, volume in enumerate(volumes):
@@ -198,7 +203,13 @@ def _validate_toleration(toleration: Obj, path: str) -> list[FieldError]:
     if key:
         errors += (invalid(f"{path}.key", key, fault) for fault in names.label_key(key))
     elif operator != "Exists":
-        errors.append(invalid(f"{path}.operator", operator, "operator must be Exists when `key` is empty, which means \"match all values and all keys\""))
+        errors.append(
+            invalid(
+                f"{path}.operator",
+                operator,
+                'operator must be Exists when `key` is empty, which means "match all values and all keys"',
+            )
+        )
     if toleration.get("tolerationSeconds") is not None and effect != "NoExecute":
         errors.append(invalid(f"{path}.effect", effect, "effect must be 'NoExecute' when `tolerationSeconds` is set"))
     if operator in ("", "Equal"):
@@ -240,9 +251,15 @@ def validate_update(new: Obj, old: Obj, context: Context) -> list[FieldError]:
             errors.append(forbidden(f"spec.{key}", "pod updates may not add or remove containers"))
             return errors
     errors += _validate_deadline(after.get("activeDeadlineSeconds"), before.get("activeDeadlineSeconds"))
-    left = [toleration for toleration in before.get("tolerations") or () if toleration not in (after.get("tolerations") or ())]
+    left = [
+        toleration
+        for toleration in before.get("tolerations") or ()
+        if toleration not in (after.get("tolerations") or ())
+    ]
     if left:
-        errors.append(forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"))
+        errors.append(
+            forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
+        )
     if _without_mutable(after, before) != before:
         errors.append(forbidden("spec", _MAY_CHANGE + "\n" + difference(before, _without_mutable(after, before))))
     return errors

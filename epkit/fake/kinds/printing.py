@@ -2,6 +2,7 @@
 
 Source: ``pkg/printers/internalversion/printers.go`` and ``k8s.io/apimachinery/pkg/util/duration``.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -86,7 +87,10 @@ def label_selector(selector: Mapping[str, Any] | None) -> str:
     for term in selector.get("matchExpressions") or ():
         key, operator, values = term["key"], term["operator"], ",".join(sorted(term.get("values") or ()))
         shown = {
-            "In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key, "DoesNotExist": f"!{key}",
+            "In": f"{key} in ({values})",
+            "NotIn": f"{key} notin ({values})",
+            "Exists": key,
+            "DoesNotExist": f"!{key}",
         }.get(operator)
         if shown is None:
             return "<error>"

@@ -1,4 +1,5 @@
 """ReplicaSet, apps/v1. Source: ``pkg/apis/apps``, ``pkg/registry/apps/replicaset/strategy.go``."""
+
 from __future__ import annotations
 
 from typing import Any

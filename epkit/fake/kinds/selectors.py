@@ -1,4 +1,5 @@
 """Validation of ``metav1.LabelSelector``, from ``k8s.io/apimachinery/pkg/apis/meta/v1/validation``."""
+
 from __future__ import annotations
 
 from epkit.fake.kinds import names
@@ -18,7 +19,9 @@ def validate_label_selector(selector: Obj | None, path: str) -> list[FieldError]
                 errors.append(required(f"{here}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
         elif operator in ("Exists", "DoesNotExist"):
             if values:
-                errors.append(forbidden(f"{here}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
+                errors.append(
+                    forbidden(f"{here}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+                )
         else:
             errors.append(invalid(f"{here}.operator", operator, "not a valid selector operator"))
         errors += (invalid(f"{here}.key", term.get("key", ""), fault) for fault in names.label_key(term.get("key", "")))

@@ -3,6 +3,7 @@
 Source: ``pkg/apis/core/v1/defaults.go``, ``pkg/registry/core/service``. Allocation, validation and the rules of the types are
 in files of their own.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -43,11 +44,15 @@ def default(service: Obj) -> None:
         spec.setdefault("externalTrafficPolicy", "Cluster")
     if service_fields.needs_cluster_ip(spec):
         spec.setdefault("internalTrafficPolicy", "Cluster")
-    status = service.setdefault("status", {})
-    status.setdefault("loadBalancer", {})
     if spec["type"] == "LoadBalancer":
         spec.setdefault("allocateLoadBalancerNodePorts", True)
-        for entry in status["loadBalancer"].get("ingress") or ():
+    _default_status(service)
+
+
+def _default_status(service: Obj) -> None:
+    balancer = service.setdefault("status", {}).setdefault("loadBalancer", {})
+    if service["spec"]["type"] == "LoadBalancer":
+        for entry in balancer.get("ingress") or ():
             if entry.get("ip"):
                 entry.setdefault("ipMode", "VIP")
 
@@ -61,6 +66,11 @@ def prepare_update(new: Obj, old: Obj, context: Context) -> None:
     keep_status(new, old, context)
     service_allocation.allocate_update(new, old, context)
     service_fields.drop_type_dependent(new["spec"], old["spec"])
+
+
+def prepare_status(new: Obj, old: Obj, context: Context) -> None:
+    keep_spec(new, old, context)
+    _default_status(new)
 
 
 def row(service: Obj, now: float) -> list[Any]:
@@ -116,7 +126,7 @@ SERVICE = Kind(
     default=default,
     prepare_create=prepare_create,
     prepare_update=prepare_update,
-    prepare_status=keep_spec,
+    prepare_status=prepare_status,
     validate=service_validation.validate,
     validate_update=service_validation.validate_update,
     validate_status=service_validation.validate_status,

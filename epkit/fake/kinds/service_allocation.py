@@ -6,6 +6,7 @@ choose (KEP-3070 and KEP-3668).
 
 Source: ``pkg/registry/core/service/storage/alloc.go``, for a cluster whose only service CIDR is an IPv4 one.
 """
+
 from __future__ import annotations
 
 import ipaddress
@@ -51,7 +52,11 @@ def allocate_update(new: Obj, old: Obj, context: Context) -> None:
     service_fields.normalize_cluster_ips(after, before)
     init_ip_families(after, before)
     others = [other for other in context.list("services") if not _is_same(other, old)]
-    if before.get("type") == "ExternalName" and after.get("type") != "ExternalName" and not service_fields.is_headless(after):
+    if (
+        before.get("type") == "ExternalName"
+        and after.get("type") != "ExternalName"
+        and not service_fields.is_headless(after)
+    ):
         _allocate_cluster_ip(new, others, context)
     if service_fields.needs_node_ports(after):
         ports = _Ports(new, others, context)
@@ -164,7 +169,9 @@ def _allocate_cluster_ip(service: Obj, others: Iterable[Obj], context: Context) 
             text = f"{failed}: the provided network does not match the current range"
             raise Refused([invalid("spec.clusterIPs", spec["clusterIPs"], text)])
         if address in taken:
-            raise Refused([invalid("spec.clusterIPs", spec["clusterIPs"], f"{failed}: provided IP is already allocated")])
+            raise Refused(
+                [invalid("spec.clusterIPs", spec["clusterIPs"], f"{failed}: provided IP is already allocated")]
+            )
         _check_owner(service, address, spec["clusterIPs"], failed)
     spec["clusterIP"], spec["clusterIPs"] = address, [address]
 
@@ -221,8 +228,13 @@ class _Ports:
     def next(self) -> int:
         """Take any port; 0 when none is left."""
         upper = len(NODE_PORTS) - _FIRST_DYNAMIC_PORT
-        start = self.context.number(upper, "nodePort", self.metadata.get("namespace", ""), self.metadata.get("name", ""))
-        for offset in [*(_FIRST_DYNAMIC_PORT + (start + step) % upper for step in range(upper)), *range(_FIRST_DYNAMIC_PORT)]:
+        start = self.context.number(
+            upper, "nodePort", self.metadata.get("namespace", ""), self.metadata.get("name", "")
+        )
+        for offset in [
+            *(_FIRST_DYNAMIC_PORT + (start + step) % upper for step in range(upper)),
+            *range(_FIRST_DYNAMIC_PORT),
+        ]:
             port = NODE_PORTS[offset]
             if port not in self.taken:
                 self.taken.add(port)

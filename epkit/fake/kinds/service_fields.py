@@ -2,6 +2,7 @@
 
 Source: ``pkg/api/service/util.go`` and ``pkg/registry/core/service`` (``strategy.go``, ``storage/alloc.go``).
 """
+
 from __future__ import annotations
 
 from epkit.fake.kinds.base import Obj
@@ -73,6 +74,7 @@ def normalize_cluster_ips(new: Obj, old: Obj | None) -> None:
 
 def drop_type_dependent(new: Obj, old: Obj) -> None:
     """When the type changes, clear what the new type cannot have, unless the client changed it in the same write."""
+
     def unchanged(key: str) -> bool:
         return bool(new.get(key) == old.get(key))
 

@@ -2,6 +2,7 @@
 
 Source: ``ValidateServiceCreate`` and its neighbours in ``pkg/apis/core/validation``, ``pkg/api/service/warnings.go``.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -50,7 +51,10 @@ def _validate(service: Obj, old: Obj | None) -> list[FieldError]:
     annotations = service["metadata"].get("annotations") or {}
     kind, headless = spec.get("type", ""), service_fields.is_headless(spec)
     errors: list[FieldError] = []
-    if _TOPOLOGY_MODE in annotations and annotations.get(_TOPOLOGY_HINTS, annotations[_TOPOLOGY_MODE]) != annotations[_TOPOLOGY_MODE]:
+    if (
+        _TOPOLOGY_MODE in annotations
+        and annotations.get(_TOPOLOGY_HINTS, annotations[_TOPOLOGY_MODE]) != annotations[_TOPOLOGY_MODE]
+    ):
         text = f"must match annotations[{_TOPOLOGY_HINTS}] when both are specified"
         errors.append(invalid(f"metadata.annotations[{_TOPOLOGY_MODE}]", annotations[_TOPOLOGY_MODE], text))
     ports = spec.get("ports") or ()
@@ -114,7 +118,11 @@ def _port(port: Obj, needs_name: bool, seen: set[str], path: str) -> list[FieldE
 
 
 def _affinity(spec: Obj) -> list[FieldError]:
-    affinity, path, when = spec.get("sessionAffinity", ""), "spec.sessionAffinityConfig", "when session affinity type is ClientIP"
+    affinity, path, when = (
+        spec.get("sessionAffinity", ""),
+        "spec.sessionAffinityConfig",
+        "when session affinity type is ClientIP",
+    )
     if not affinity:
         return [required("spec.sessionAffinity")]
     if affinity not in _AFFINITIES:
@@ -148,10 +156,10 @@ def _node_ports_and_duplicates(ports: Any, kind: str) -> list[FieldError]:
             if pair in seen and key == "nodePort":
                 errors.append(duplicate(f"spec.ports[{index}].nodePort", pair[1]))
             elif pair in seen:  # upstream shows its internal type, in which only what was compared is set
-                port_in_go = (
-                    f'{{"Name":"","Protocol":"{pair[0]}","AppProtocol":null,"Port":{pair[1]},"TargetPort":0,"NodePort":0}}'
+                port_in_go = f'{{"Name":"","Protocol":"{pair[0]}","AppProtocol":null,"Port":{pair[1]},"TargetPort":0,"NodePort":0}}'
+                errors.append(
+                    FieldError("FieldValueDuplicate", f"spec.ports[{index}]", f"Duplicate value: {port_in_go}")
                 )
-                errors.append(FieldError("FieldValueDuplicate", f"spec.ports[{index}]", f"Duplicate value: {port_in_go}"))
             if pair[1] or key == "port":
                 seen.add(pair)
     return errors
@@ -268,7 +276,9 @@ def _cluster_ips_change(after: Obj, before: Obj) -> list[FieldError]:
     errors: list[FieldError] = []
     if len(new) == len(old):
         errors += (
-            invalid(f"{path}[{index}]", new, "may not change once set") for index in range(len(new)) if new[index] != old[index]
+            invalid(f"{path}[{index}]", new, "may not change once set")
+            for index in range(len(new))
+            if new[index] != old[index]
         )
         return errors
     if old and not new:
@@ -287,7 +297,9 @@ def _families_change(after: Obj, before: Obj) -> list[FieldError]:
     new, old, path = after.get("ipFamilies") or [], before.get("ipFamilies") or [], "spec.ipFamilies[0]"
     errors: list[FieldError] = []
     if len(new) == len(old):
-        return [invalid(path, new, "may not change once set") for one, other in zip(new, old, strict=True) if one != other]
+        return [
+            invalid(path, new, "may not change once set") for one, other in zip(new, old, strict=True) if one != other
+        ]
     if new and old and new[0] != old[0]:
         errors.append(invalid(path, after.get("clusterIPs") or [], "may not change once set"))
     if len(old) > len(new) == 1 and after.get("ipFamilyPolicy") != "SingleStack":
@@ -305,7 +317,12 @@ def validate_status(new: Obj, old: Obj, context: Context) -> list[FieldError]:
     before = {entry.get("ip") for entry in ((old.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()}
     errors: list[FieldError] = []
     for index, entry in enumerate(ingress):
-        here, address, mode, hostname = f"{path}[{index}]", entry.get("ip", ""), entry.get("ipMode"), entry.get("hostname", "")
+        here, address, mode, hostname = (
+            f"{path}[{index}]",
+            entry.get("ip", ""),
+            entry.get("ipMode"),
+            entry.get("hostname", ""),
+        )
         if address and address not in before:
             errors += (invalid(f"{here}.ip", address, fault) for fault in addresses.ip(address))
         if mode is None and address:

@@ -1,4 +1,5 @@
 """ServiceAccount, core/v1."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -2,6 +2,7 @@
 
 Source: ``pkg/apis/apps/validation/validation.go``.
 """
+
 from __future__ import annotations
 
 import re
@@ -48,7 +49,9 @@ def validate_pods_of(spec: Obj, kind: str, restart: tuple[str, ...] = ("Always",
     if policy not in restart and policy in ("Always", "OnFailure", "Never"):
         errors.append(unsupported(f"{path}.spec.restartPolicy", policy, restart))
     if kind and template["spec"].get("activeDeadlineSeconds") is not None:
-        errors.append(forbidden(f"{path}.spec.activeDeadlineSeconds", f"activeDeadlineSeconds in {kind} is not Supported"))
+        errors.append(
+            forbidden(f"{path}.spec.activeDeadlineSeconds", f"activeDeadlineSeconds in {kind} is not Supported")
+        )
     return errors
 
 
