@@ -1,6 +1,7 @@
 """EndpointSlice, discovery.k8s.io/v1.
 
-Source: ``pkg/apis/discovery/validation``, ``pkg/registry/discovery/endpointslice/strategy.go`` and ``printEndpointSlice``.
+Source: ``pkg/apis/discovery/validation``, ``pkg/registry/discovery/endpointslice/strategy.go`` and
+``printEndpointSlice`` of the printers.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _STANDARD_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
 def validate_metadata(kind: Kind, obj: Obj) -> list[FieldError]:
     """Faults of an object's metadata on creation; a generated name has already been given.
 
-    >>> [str(fault) for fault in validate_metadata(NAMESPACE, {"metadata": {"name": "a", "labels": {"x": "!"}}})][0][:15]
+    >>> validate_metadata(NAMESPACE, {"metadata": {"name": "a", "labels": {"x": "!"}}})[0].path
     'metadata.labels'
     """
     metadata = obj["metadata"]
@@ -52,8 +52,8 @@ def validate_metadata_update(new: Obj, old: Obj) -> list[FieldError]:
         added = sorted(set(after.get("finalizers") or ()) - set(before.get("finalizers") or ()))
         if added:
             listed = ", ".join(f'"{name}"' for name in added)
-            text = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{listed}}}"
-            errors.append(forbidden("metadata.finalizers", text))
+            text = "no new finalizers can be added if the object is being deleted, found new finalizers []string"
+            errors.append(forbidden("metadata.finalizers", f"{text}{{{listed}}}"))
     if after.get("generation", 0) < before.get("generation", 0):
         errors.append(invalid("metadata.generation", after.get("generation", 0), "must not be decremented"))
     for key in ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
@@ -121,8 +121,8 @@ def _owner_references(references: list[Obj]) -> list[FieldError]:
         if reference.get("controller"):
             name = f"{reference.get('kind')}/{reference.get('name')}"
             if controller:
-                text = f'Only one reference can have Controller set to true. Found "true" in references for {controller} and {name}'
-                errors.append(invalid(path, references, text))
+                text = 'Only one reference can have Controller set to true. Found "true" in references for'
+                errors.append(invalid(path, references, f"{text} {controller} and {name}"))
             else:
                 controller = name
     return errors

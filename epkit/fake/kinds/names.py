@@ -1,8 +1,8 @@
 """Names, label keys and values, port names: what Kubernetes accepts, and its words when it does not.
 
 Every function answers with a tuple of faults, empty when there is none, as the functions of
-``k8s.io/apimachinery/pkg/util/validation`` and ``pkg/api/validate/content`` do. Answers are cached: a cluster uses few names,
-and uses them often.
+``k8s.io/apimachinery/pkg/util/validation`` and ``pkg/api/validate/content`` do. Answers are cached: a cluster uses few
+names, and uses them often.
 
 >>> dns_label("web-1")
 ()
@@ -43,21 +43,21 @@ def _pattern(text: str, pattern: str, *examples: str) -> str:
 
 
 _LABEL_FAULT = _pattern(
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an "
-    "alphanumeric character",
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
+    "an alphanumeric character",
     _LABEL,
     "my-name",
     "123-abc",
 )
 _SUBDOMAIN_FAULT = _pattern(
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end "
-    "with an alphanumeric character",
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+    "end with an alphanumeric character",
     _SUBDOMAIN,
     "example.com",
 )
 _OLD_LABEL_FAULT = _pattern(
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and "
-    "end with an alphanumeric character",
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
+    "and end with an alphanumeric character",
     _OLD_LABEL,
     "my-name",
     "abc-123",
@@ -70,8 +70,8 @@ _KEY_FAULT = _pattern(
     "123-abc",
 )
 _VALUE_FAULT = _pattern(
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end "
-    "with an alphanumeric character",
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
+    "end with an alphanumeric character",
     _VALUE,
     "MyValue",
     "my_value",

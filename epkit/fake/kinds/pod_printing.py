@@ -17,8 +17,8 @@ COLUMNS = (
     column("Status", text="The aggregate status of the containers in this pod."),
     column(
         "Restarts",
-        text="The number of times the containers in this pod have been restarted and when the last container in this pod "
-        "has restarted.",
+        text="The number of times the containers in this pod have been restarted and when the last container in this "
+        "pod has restarted.",
     ),
     AGE,
     column("IP", "PodStatus.podIP", wide=True),

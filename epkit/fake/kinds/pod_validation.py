@@ -1,7 +1,7 @@
 """Validation of pods and of pod templates.
 
-Source: ``ValidatePodSpec`` and ``ValidatePodUpdate`` of ``pkg/apis/core/validation``, for the fields that a simulated pod
-makes use of.
+Source: ``ValidatePodSpec`` and ``ValidatePodUpdate`` of ``pkg/apis/core/validation``, for the fields that a simulated
+pod makes use of.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Service, core/v1.
 
-Source: ``pkg/apis/core/v1/defaults.go``, ``pkg/registry/core/service``. Allocation, validation and the rules of the types are
-in files of their own.
+Source: ``pkg/apis/core/v1/defaults.go``, ``pkg/registry/core/service``. Allocation, validation and the rules of the
+types are in files of their own.
 """
 
 from __future__ import annotations

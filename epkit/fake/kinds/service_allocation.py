@@ -1,8 +1,8 @@
 """Cluster IPs, IP families, node ports and health check ports of Services.
 
-There is no table of allocations: what is taken is what the stored Services have. So nothing can leak, whether a write fails
-later or is a dry run. New values come from the upper band of each range, which leaves the lower one to values that people
-choose (KEP-3070 and KEP-3668).
+There is no table of allocations: what is taken is what the stored Services have. So nothing can leak, whether a write
+fails later or is a dry run. New values come from the upper band of each range, which leaves the lower one to values
+that people choose (KEP-3070 and KEP-3668).
 
 Source: ``pkg/registry/core/service/storage/alloc.go``, for a cluster whose only service CIDR is an IPv4 one.
 """

@@ -155,14 +155,18 @@ def _node_ports_and_duplicates(ports: Any, kind: str) -> list[FieldError]:
             pair = (port.get("protocol", ""), port.get(key, 0))
             if pair in seen and key == "nodePort":
                 errors.append(duplicate(f"spec.ports[{index}].nodePort", pair[1]))
-            elif pair in seen:  # upstream shows its internal type, in which only what was compared is set
-                port_in_go = f'{{"Name":"","Protocol":"{pair[0]}","AppProtocol":null,"Port":{pair[1]},"TargetPort":0,"NodePort":0}}'
-                errors.append(
-                    FieldError("FieldValueDuplicate", f"spec.ports[{index}]", f"Duplicate value: {port_in_go}")
-                )
+            elif pair in seen:
+                errors.append(_duplicate_port(pair, f"spec.ports[{index}]"))
             if pair[1] or key == "port":
                 seen.add(pair)
     return errors
+
+
+def _duplicate_port(pair: tuple[str, int], path: str) -> FieldError:
+    """Upstream shows its internal type, in which only what was compared is set."""
+    protocol, port = pair
+    shown = f'{{"Name":"","Protocol":"{protocol}","AppProtocol":null,"Port":{port},"TargetPort":0,"NodePort":0}}'
+    return FieldError("FieldValueDuplicate", path, f"Duplicate value: {shown}")
 
 
 def _load_balancer(spec: Obj, before: Obj, kind: str, annotations: Obj, annotations_before: Obj) -> list[FieldError]:

@@ -12,9 +12,14 @@ from epkit.fake.kinds.names import name_is_subdomain
 from epkit.fake.kinds.pod_defaults import default_template
 
 _MAY_CHANGE = (
-    "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy",
+    "replicas",
+    "ordinals",
+    "template",
+    "updateStrategy",
+    "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy",
     "minReadySeconds",
-)  # fmt: skip
+)
 _POLICIES = frozenset({"OrderedReady", "Parallel"})
 _STRATEGIES = frozenset({"RollingUpdate", "OnDelete"})
 _RETENTION = frozenset({"Retain", "Delete"})
