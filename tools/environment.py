@@ -91,7 +91,7 @@ def install(profile: str, uv: str | None) -> None:
     lock = ROOT / "requirements" / f"{profile}.txt"
     count = sum(1 for line in lock.read_text().splitlines() if line and not line.startswith(("#", " ")))
     say(f"installing up to {count} packages with {'uv' if uv else 'pip'}; the first time takes a minute or two")
-    installer = [uv, "pip", "install", "--python", str(PYTHON)] if uv else [*pip(), "install"]
+    installer = [uv, "pip", "install", "--compile-bytecode", "--python", str(PYTHON)] if uv else [*pip(), "install"]
     run([*installer, "-r", str(lock)], "install the packages")
     run([*installer, "--no-deps", "--no-build-isolation", "-e", str(ROOT)], "install epkit")
     run([str(PYTHON), "-c", "import epkit, jupyterlab"], "import what was installed")
@@ -200,7 +200,7 @@ def environ() -> dict[str, str]:
     }
     env = {**os.environ, **{name: str(path) for name, path in private.items()}, "VIRTUAL_ENV": str(VENV)}
     env["PATH"] = os.pathsep.join([str(PYTHON.parent), env.get("PATH", "")])  # `epkit` in JupyterLab's terminals
-    for name in ("PYTHONHOME", "CONDA_PREFIX"):
+    for name in ("PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "CONDA_PREFIX"):
         env.pop(name, None)
     return env
 
