@@ -42,7 +42,7 @@ def default(service: Obj) -> None:
             port["targetPort"] = port.get("port", 0)
     if service_fields.externally_accessible(spec):
         spec.setdefault("externalTrafficPolicy", "Cluster")
-    if service_fields.needs_cluster_ip(spec):
+    if spec["type"] in service_fields.WITH_CLUSTER_IP:
         spec.setdefault("internalTrafficPolicy", "Cluster")
     if spec["type"] == "LoadBalancer":
         spec.setdefault("allocateLoadBalancerNodePorts", True)

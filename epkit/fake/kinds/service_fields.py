@@ -11,7 +11,7 @@ WITH_CLUSTER_IP = ("ClusterIP", "NodePort", "LoadBalancer")
 
 
 def needs_cluster_ip(spec: Obj) -> bool:
-    return spec.get("type") in WITH_CLUSTER_IP
+    return spec.get("type") != "ExternalName"
 
 
 def needs_node_ports(spec: Obj) -> bool:
