@@ -22,7 +22,7 @@ class Timer:
         label: what it is for, in words: ``step()`` shows it.
     """
 
-    __slots__ = ("when", "run", "settles", "label", "cancelled")
+    __slots__ = ("when", "run", "settles", "label", "cancelled", "taken")
 
     def __init__(self, when: float, run: Callable[[], None], settles: bool, label: str) -> None:
         self.when = when
@@ -30,6 +30,7 @@ class Timer:
         self.settles = settles
         self.label = label
         self.cancelled = False
+        self.taken = False
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -81,6 +82,7 @@ class Clock:
         due: list[Timer] = []
         while (timer := self.next_timer()) is not None and timer.when <= self.now:
             heapq.heappop(self._timers)
+            timer.taken = True
             due.append(timer)
         return due
 
@@ -89,7 +91,7 @@ class Clock:
         self.now = max(self.now, moment)
 
     def _first(self, heap: list[tuple[float, int, Timer]]) -> Timer | None:
-        while heap and (heap[0][2].cancelled or (heap is self._settling and heap[0][0] < self.now)):
+        while heap and (heap[0][2].cancelled or heap[0][2].taken):
             heapq.heappop(heap)
         return heap[0][2] if heap else None
 
