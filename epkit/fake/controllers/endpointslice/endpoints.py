@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from epkit.fake.controllers.endpointslice.hashes import sort_slice_ports
+from epkit.fake.controllers.endpointslice.memo import once_per_object
 from epkit.fake.kinds.addresses import parse as parse_ip
 from epkit.objects import Obj, condition, labels_of, name_of, namespace_of, uid_of
 
@@ -49,6 +50,7 @@ def should_set_hostname(pod: Obj, service: Obj) -> bool:
     )
 
 
+@once_per_object
 def pod_to_endpoint(pod: Obj, node: Obj | None, service: Obj, address_type: str) -> Obj:
     """The endpoint that stands for `pod` in a slice of `address_type`.
 
@@ -88,6 +90,7 @@ def pod_addresses(pod: Obj, address_type: str) -> list[str]:
     return [str(address) for address in parsed if address is not None and address.version == version]
 
 
+@once_per_object
 def endpoint_ports(service: Obj, pod: Obj) -> list[Obj]:
     """The ports under which `pod` serves `service`, in the order of the slice.
 
@@ -123,6 +126,7 @@ def find_port(pod: Obj, service_port: Obj) -> int | None:
     return None
 
 
+@once_per_object
 def port_map_key(ports: list[Obj]) -> PortMapKey:
     """Equal for lists with the same ports, in whatever order. Upstream makes it a hash; only equality matters.
 
@@ -135,6 +139,7 @@ def port_map_key(ports: list[Obj]) -> PortMapKey:
     )
 
 
+@once_per_object
 def endpoint_key(endpoint: Obj) -> EndpointKey:
     target = endpoint.get("targetRef") or {}
     addresses = endpoint["addresses"]

@@ -38,11 +38,34 @@ def sort_slice_ports(ports: Iterable[Obj]) -> list[Obj]:
 
 def sort_subset_ports(ports: Iterable[Obj]) -> list[Obj]:
     """The ports of an Endpoints subset in the controller's order, which is another one."""
-    return sorted(ports, key=lambda port: _hash(f"(v1.EndpointPort){dump_subset_port(port)}"))
+    return sorted(ports, key=lambda port: _hash(f"(v1.EndpointPort){_dump_subset_port(port)}"))
 
 
-def dump_subset_port(port: Obj) -> str:
-    """spew's text of a ``v1.EndpointPort`` of core/v1, without its type."""
+def dump_subset(subset: Obj) -> str:
+    """spew's text of a ``v1.EndpointSubset``, the hash of which orders subsets."""
+    return (
+        f"(v1.EndpointSubset){{Addresses:{_list('EndpointAddress', map(_dump_address, subset.get('addresses') or ()))} "
+        f"NotReadyAddresses:{_list('EndpointAddress', map(_dump_address, subset.get('notReadyAddresses') or ()))} "
+        f"Ports:{_list('EndpointPort', map(_dump_subset_port, subset.get('ports') or ()))}}}"
+    )
+
+
+def _dump_address(address: Obj) -> str:
+    target = address.get("targetRef")
+    if target is not None:
+        fields = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+        names = ("Kind", "Namespace", "Name", "UID", "APIVersion", "ResourceVersion", "FieldPath")
+        target = "{" + " ".join(
+            f"{name}:({'types.UID' if name == 'UID' else 'string'}){target.get(field, '')}"
+            for name, field in zip(names, fields, strict=True)
+        ) + "}"
+    return (
+        f"{{IP:(string){address['ip']} Hostname:(string){address.get('hostname', '')} "
+        f"NodeName:{_pointer('string', address.get('nodeName'))} TargetRef:{_pointer('v1.ObjectReference', target)}}}"
+    )
+
+
+def _dump_subset_port(port: Obj) -> str:
     return (
         f"{{Name:(string){port.get('name', '')} Port:(int32){port['port']} "
         f"Protocol:(v1.Protocol){port.get('protocol', '')} AppProtocol:{_pointer('string', port.get('appProtocol'))}}}"
@@ -59,6 +82,11 @@ def _slice_port_hash(port: Obj) -> int:
 
 def _pointer(type: str, value: Any) -> str:
     return f"(*{type}){'<nil>' if value is None else value}"
+
+
+def _list(type: str, items: Iterable[str]) -> str:
+    listed = " ".join(items)
+    return f"([]v1.{type}){f'[{listed}]' if listed else '<nil>'}"
 
 
 @lru_cache(maxsize=4096)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from epkit.fake.controllers.endpointslice.endpoints import PortMapKey
 from epkit.fake.controllers.endpointslice.utils import SlicesByAction
 
-_BUCKETS = tuple(2.0**power for power in range(1, 16))
+#: 2, 4, 8 … 32768
+POWERS_OF_TWO = tuple(2.0**power for power in range(1, 16))
 _DEFAULT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 LabelValues = tuple[str, ...]
@@ -143,7 +144,7 @@ class EfficiencyCache:
         self._placeholder = placeholder
         self._cache: dict[str, tuple[int, int, int]] = {}
 
-    def set(self, key: str, ports: Mapping[PortMapKey, EfficiencyInfo]) -> None:
+    def set(self, key: str, ports: Mapping[Any, EfficiencyInfo]) -> None:
         """Note what `key` comes to now."""
         desired = sum(math.ceil(info.endpoints / self._max_endpoints) for info in ports.values())
         if desired == 0 and self._placeholder:
@@ -164,6 +165,12 @@ class EfficiencyCache:
         for gauge, old, new in zip(self._gauges, before, now, strict=True):
             gauge.set(gauge.value() + new - old)
         self._cache[key] = now
+
+
+def in_order(metrics: object) -> Iterator[Metric]:
+    """The metrics among an object's attributes, by name."""
+    found = [each for each in vars(metrics).values() if isinstance(each, Metric)]
+    return iter(sorted(found, key=lambda metric: metric.name))
 
 
 class EndpointSliceMetrics:
@@ -191,14 +198,14 @@ class EndpointSliceMetrics:
             name("endpoints_added_per_sync"),
             "Number of endpoints added on each Service sync",
             stability="BETA",
-            buckets=_BUCKETS,
+            buckets=POWERS_OF_TWO,
         )
         self.endpoints_desired = Gauge(name("endpoints_desired"), "Number of endpoints desired", stability="BETA")
         self.endpoints_removed = Histogram(
             name("endpoints_removed_per_sync"),
             "Number of endpoints removed on each Service sync",
             stability="BETA",
-            buckets=_BUCKETS,
+            buckets=POWERS_OF_TWO,
         )
         self.slices_changed = Histogram(
             name("endpointslices_changed_per_sync"),
@@ -219,9 +226,7 @@ class EndpointSliceMetrics:
         self._traffic_distributions: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[Metric]:
-        return iter(sorted(
-            (each for each in vars(self).values() if isinstance(each, Metric)), key=lambda metric: metric.name
-        ))
+        return in_order(self)
 
     def observe_sync(self, key: str, ports: Mapping[PortMapKey, EfficiencyInfo], slices: SlicesByAction) -> None:
         """Note how many endpoints come and go with a sync, and what the Service then has for each set of ports."""
