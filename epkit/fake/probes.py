@@ -1,0 +1,136 @@
+"""Probes of simulated containers: when they are due, what they find, and when that counts.
+
+Source: ``pkg/kubelet/prober/{worker,prober}.go`` and ``pkg/probe`` of Kubernetes v1.36.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from epkit.fake.clock import Timer
+from epkit.fake.containers import Container
+from epkit.objects import Obj
+
+if TYPE_CHECKING:
+    from epkit.fake.podworker import PodWorker
+
+#: the argument vector of an exec probe -> exit code and output
+Shell = Callable[[Container, list[str]], tuple[int, str]]
+
+READINESS, LIVENESS, STARTUP = "readiness", "liveness", "startup"
+
+
+class Probe:
+    """One probe of one running container.
+
+    It is tried every ``periodSeconds``. Its result changes when ``failureThreshold`` or ``successThreshold`` tries in
+    a row say so. While nothing changes, its timers do not settle: an instant clock does not run after them.
+    """
+
+    def __init__(self, worker: PodWorker, container: Container, kind: str) -> None:
+        self.worker = worker
+        self.container = container
+        self.kind = kind
+        self.spec: Obj = container.spec[f"{kind}Probe"]
+        #: what counts: a container is taken to be alive, and not to be ready, until a probe says otherwise
+        self.result: bool | None = {READINESS: False, LIVENESS: True, STARTUP: None}[kind]
+        self._last: bool | None = None
+        self._in_a_row = 0
+        self._timer: Timer | None = None
+
+    def start(self) -> None:
+        """First try after ``initialDelaySeconds`` since the start of the container."""
+        elapsed = self.worker.now - self.container.started_at
+        self.container.changed.append(self.reconsider)
+        self._schedule(max(0.0, self.spec.get("initialDelaySeconds", 0) - elapsed))
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.reconsider in self.container.changed:
+            self.container.changed.remove(self.reconsider)
+
+    def reconsider(self) -> None:
+        """The container has changed: the next try may now matter, or matter no longer."""
+        if self._timer is not None and self._timer.settles != self._matters():
+            delay = self._timer.when - self.worker.now
+            self._timer.cancel()
+            self._schedule(delay)
+
+    def _matters(self) -> bool:
+        """A try now would be a step towards another result."""
+        return self.check()[0] != self.result
+
+    def _schedule(self, delay: float) -> None:
+        label = f"{self.kind} probe of {self.worker.key}/{self.container.name}"
+        self._timer = self.worker.after(delay, self._try, label, settles=self._matters())
+
+    def _try(self) -> None:
+        succeeds, message = self.check()
+        self._in_a_row = self._in_a_row + 1 if succeeds == self._last else 1
+        self._last = succeeds
+        if not succeeds:
+            text = f"{self.kind.capitalize()} probe failed: {message}"
+            self.worker.event("Warning", "Unhealthy", text, self.container)
+        self._schedule(float(self.spec.get("periodSeconds", 10)))
+        needed = self.spec.get("successThreshold", 1) if succeeds else self.spec.get("failureThreshold", 3)
+        if self._in_a_row >= needed and self.result != succeeds:
+            self.result = succeeds
+            self._in_a_row = 0 if self.kind == LIVENESS else self._in_a_row
+            self.worker.probed(self)
+
+    def check(self) -> tuple[bool, str]:
+        """Does the container pass now? With the text of the failure where it does not."""
+        if command := (self.spec.get("exec") or {}).get("command"):
+            code, output = self.worker.shell(self.container, command)
+            return code == 0, output
+        address = self.worker.ip
+        for action in ("httpGet", "tcpSocket", "grpc"):
+            if action in self.spec:
+                return self._connect(action, self.spec[action], address)
+        return True, ""
+
+    def _connect(self, action: str, target: Obj, address: str) -> tuple[bool, str]:
+        port = self.container.port_number(target["port"])
+        host = target.get("host") or address
+        if self.container.listens(port):
+            return True, ""
+        refused = f"dial tcp {host}:{port}: connect: connection refused"
+        if action == "httpGet":
+            scheme, path = target.get("scheme", "HTTP").lower(), target.get("path") or "/"
+            return False, f'Get "{scheme}://{host}:{port}/{path.lstrip("/")}": {refused}'
+        if action == "grpc":
+            timeout = self.spec.get("timeoutSeconds", 1)
+            return False, f'timeout: failed to connect service "{host}:{port}" within {timeout}s: context deadline exceeded'
+        return False, refused
+
+
+def minimal_shell(container: Container, argv: list[str]) -> tuple[int, str]:
+    """The few commands that probes are made of: cat, ls, test, true, false; also behind ``sh -c``."""
+    if len(argv) > 2 and argv[0].rpartition("/")[2] in ("sh", "bash") and argv[1] == "-c":
+        import shlex
+
+        argv = shlex.split(argv[2])
+    name, operands = argv[0].rpartition("/")[2], [word for word in argv[1:] if word != "]"]
+    paths = [word for word in operands if not word.startswith("-")]
+    match name:
+        case "true":
+            return 0, ""
+        case "false":
+            return 1, ""
+        case "test" | "[":
+            return (0 if paths and _exists(container, paths[0]) else 1), ""
+        case "cat" | "ls":
+            for path in paths:
+                if not _exists(container, path):
+                    verb = "cat: " if name == "cat" else "ls: cannot access "
+                    shown = path if name == "cat" else f"'{path}'"
+                    return (1 if name == "cat" else 2), f"{verb}{shown}: No such file or directory\n"
+            return 0, "".join(container.read(path) or "" for path in paths) if name == "cat" else "\n".join(paths) + "\n"
+    return 0, ""
+
+
+def _exists(container: Container, path: str) -> bool:
+    directory = path.rstrip("/") + "/"
+    return path in container.files or any(name.startswith(directory) for name in container.files)
