@@ -12,6 +12,7 @@ from console import ROOT, say
 
 # In this order: what mostly waits starts first. Each file runs in one worker, as a notebook's cells share a kernel.
 PARTS = ["tests/conformance", "tests/browser", "notebooks", "tests"]
+NBVAL = ["-p", "nbval.plugin", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=120"]
 
 # What `make check` leaves to `make test`.
 SLOW = "not kubectl and not netns"
@@ -26,7 +27,7 @@ def test(arguments: list[str]) -> int:
     paths = arguments or [part for part in PARTS if (ROOT / part).exists()]
     say(f"running the tests in {workers} processes")
     options = ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"]
-    status = call(python, "-m", "pytest", *options, *paths)
+    status = call(python, "-m", "pytest", *NBVAL, *options, *paths)
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     say(f"the tests {'passed' if status == 0 else 'failed'} after {minutes} min {seconds} s")
     return status
