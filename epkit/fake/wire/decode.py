@@ -100,6 +100,13 @@ def decode_object(obj: Obj, kind: Kind, name: str | None = None) -> tuple[Obj, l
     return _named(decoded, target), strict
 
 
+def decode_unstructured(obj: Obj, kind: Kind, name: str | None = None) -> tuple[Obj, list[str]]:
+    """As :func:`decode_object`, by the rules and in the words of ``runtime.DefaultUnstructuredConverter``."""
+    target = _Target(kind, name)
+    decoded, strict = decode_raw(obj, target.name, unstructured=True)
+    return _named(decoded, target), strict
+
+
 def load(body: bytes, media_type: str = "application/json") -> Any:
     """The plain JSON value in `body`, whatever its kind. Raises :class:`DecodeError` with the bare text."""
     try:
@@ -113,14 +120,14 @@ def load(body: bytes, media_type: str = "application/json") -> Any:
         raise DecodeError(str(fault)) from None
 
 
-def decode_raw(raw: Any, name: str) -> tuple[Obj, list[str]]:
+def decode_raw(raw: Any, name: str, unstructured: bool = False) -> tuple[Obj, list[str]]:
     """`raw` as the definition `name`, without regard to its kind and apiVersion; see :func:`decode_object`."""
     try:
         return _decoder(name)(raw), []
     except (Odd, KeyError, TypeError, ValueError, RecursionError):
         pass
     try:
-        cleaned, strict = faults.inspect(raw, schema.definition(name))
+        cleaned, strict = faults.inspect(raw, schema.definition(name), unstructured=unstructured)
         return _decoder(name)(cleaned), strict
     except RecursionError:
         raise DecodeError("exceeded max depth") from None
