@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 from epkit.fake.kinds.base import Column
 
 
 @cache
 def _documentation() -> dict[str, str]:
-    texts: dict[str, str] = json.loads(files(__package__).joinpath("columns.json").read_text(encoding="utf-8"))
+    texts: dict[str, str] = json.loads(Path(__file__).with_name("columns.json").read_text(encoding="utf-8"))
     return texts
 
 

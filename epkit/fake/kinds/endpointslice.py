@@ -44,23 +44,25 @@ def generation_rises(new: Obj, old: Obj) -> bool:
 
 def validate(endpoint_slice: Obj, context: Context) -> list[FieldError]:
     kind = endpoint_slice.get("addressType", "")
-    errors: list[FieldError] = []
-    if not kind:
-        errors.append(required("addressType"))
-    elif kind not in _ADDRESS_TYPES:
-        errors.append(unsupported("addressType", kind, _ADDRESS_TYPES))
-    return errors + _validate_endpoints(endpoint_slice.get("endpoints") or (), kind) + _validate_ports(endpoint_slice)
+    errors = _validate_address_type(kind) + _validate_endpoints(endpoint_slice.get("endpoints") or (), kind)
+    return errors + _validate_ports(endpoint_slice)
 
 
 def validate_update(new: Obj, old: Obj, context: Context) -> list[FieldError]:
     """Endpoints that do not change are not looked at again."""
     kind = new.get("addressType", "")
-    errors: list[FieldError] = []
+    errors = _validate_address_type(kind)
     if new.get("endpoints") != old.get("endpoints"):
         errors += _validate_endpoints(new.get("endpoints") or (), kind)
     if new.get("ports") != old.get("ports"):
         errors += _validate_ports(new)
     return errors + immutable("addressType", kind, old.get("addressType", ""))
+
+
+def _validate_address_type(kind: str) -> list[FieldError]:
+    if not kind:
+        return [required("addressType")]
+    return [] if kind in _ADDRESS_TYPES else [unsupported("addressType", kind, _ADDRESS_TYPES)]
 
 
 def _validate_endpoints(endpoints: Any, kind: str) -> list[FieldError]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from epkit.fake.kinds import printing, workload
+from epkit.fake.kinds import pod_warnings, printing, workload
 from epkit.fake.kinds.base import Context, FieldError, Kind, Obj, invalid, required, unsupported
 from epkit.fake.kinds.columns import AGE, CONTAINERS, IMAGES, NAME, column
 from epkit.fake.kinds.common import drop_empty, fill, keep_spec, keep_status
@@ -142,6 +142,7 @@ JOB = Kind(
     prepare_status=keep_spec,
     validate=validate,
     validate_update=validate_update,
+    warnings=pod_warnings.of_workload,
     validate_name=name_is_subdomain,
     default_propagation="Orphan",  # of batch/v1, for compatibility; kubectl asks for Background
     field_labels={"status.successful": lambda job: str((job.get("status") or {}).get("succeeded", 0))},

@@ -5,7 +5,7 @@ Source: ``pkg/registry/core/pod/strategy.go``; defaults, admission, validation a
 
 from __future__ import annotations
 
-from epkit.fake.kinds import pod_printing, pod_validation
+from epkit.fake.kinds import pod_printing, pod_validation, pod_warnings
 from epkit.fake.kinds.base import Context, Kind, Obj
 from epkit.fake.kinds.common import drop_empty, keep_spec, keep_status
 from epkit.fake.kinds.names import name_is_subdomain
@@ -22,6 +22,9 @@ def default(pod: Obj) -> None:
         resources = container["resources"]
         if resources.get("limits"):  # a container asks for as much as it may use, unless it says less
             resources["requests"] = {**resources["limits"], **(resources.get("requests") or {})}
+        if spec.get("hostNetwork"):
+            for port in container.get("ports") or ():
+                port.setdefault("hostPort", port.get("containerPort"))
     if pod.get("status"):
         _default_status(pod["status"])
 
@@ -117,7 +120,7 @@ POD = Kind(
     validate=pod_validation.validate,
     validate_update=pod_validation.validate_update,
     validate_status=pod_validation.validate_status,
-    warnings=pod_validation.warnings,
+    warnings=pod_warnings.of_pod,
     validate_name=name_is_subdomain,
     grace_period=grace_period,
     field_labels={

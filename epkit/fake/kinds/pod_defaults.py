@@ -37,15 +37,14 @@ def default_pod_spec(spec: Obj) -> None:
     account = spec.get("serviceAccountName") or spec.get("serviceAccount")
     if account and not spec.get("serviceAccountName") == spec.get("serviceAccount") == account:
         spec["serviceAccountName"] = spec["serviceAccount"] = account
-    host_network = spec.get("hostNetwork", False)
     for key in ("containers", "initContainers", "ephemeralContainers"):
         for container in spec.get(key) or ():
-            _default_container(container, host_network)
+            _default_container(container)
     for volume in spec.get("volumes") or ():
         _default_volume(volume)
 
 
-def _default_container(container: Obj, host_network: bool) -> None:
+def _default_container(container: Obj) -> None:
     container.setdefault("resources", {})
     if not container.get("imagePullPolicy"):
         container["imagePullPolicy"] = "Always" if _is_latest(container.get("image", "")) else "IfNotPresent"
@@ -57,8 +56,6 @@ def _default_container(container: Obj, host_network: bool) -> None:
         drop_zero(port, "name", "hostPort", "hostIP")
         if not port.get("protocol"):
             port["protocol"] = "TCP"
-        if host_network and "hostPort" not in port:
-            port["hostPort"] = port.get("containerPort")
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
         if probe in container:
             _default_probe(container[probe])

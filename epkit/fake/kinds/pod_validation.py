@@ -251,18 +251,17 @@ def validate_update(new: Obj, old: Obj, context: Context) -> list[FieldError]:
             errors.append(forbidden(f"spec.{key}", "pod updates may not add or remove containers"))
             return errors
     errors += _validate_deadline(after.get("activeDeadlineSeconds"), before.get("activeDeadlineSeconds"))
-    left = [
-        toleration
-        for toleration in before.get("tolerations") or ()
-        if toleration not in (after.get("tolerations") or ())
-    ]
-    if left:
-        errors.append(
-            forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
-        )
+    kept = [_without_seconds(toleration) for toleration in after.get("tolerations") or ()]
+    if any(_without_seconds(toleration) not in kept for toleration in before.get("tolerations") or ()):
+        text = "existing toleration can not be modified except its tolerationSeconds"
+        errors.append(forbidden("spec.tolerations", text))
     if _without_mutable(after, before) != before:
         errors.append(forbidden("spec", _MAY_CHANGE + "\n" + difference(before, _without_mutable(after, before))))
     return errors
+
+
+def _without_seconds(toleration: Obj) -> Obj:
+    return {key: value for key, value in toleration.items() if key != "tolerationSeconds"}
 
 
 def _validate_deadline(new: int | None, old: int | None) -> list[FieldError]:
@@ -323,7 +322,3 @@ def validate_status(new: Obj, old: Obj, context: Context) -> list[FieldError]:
             errors.append(duplicate(f"status.podIPs[{index}]", entry))
         seen.add(address)
     return errors
-
-
-def warnings(new: Obj, old: Obj | None) -> list[str]:
-    return []

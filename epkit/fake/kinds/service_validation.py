@@ -286,7 +286,7 @@ def _cluster_ips_change(after: Obj, before: Obj) -> list[FieldError]:
         )
         return errors
     if old and not new:
-        errors.append(invalid(f"{path}[0]", new, "primary clusterIP can not be unset"))
+        errors.append(invalid(f"{path}[0]", None, "primary clusterIP can not be unset"))
     if old and new and new[0] != old[0]:
         errors.append(invalid(f"{path}[0]", new, "may not change once set"))
     if len(old) > len(new) == 1 and after.get("ipFamilyPolicy") != "SingleStack":
