@@ -18,7 +18,8 @@ _OLD_NODE_LABELS = {
 
 
 def of_pod(new: Obj, old: Obj | None) -> list[str]:
-    return _of_name(new, "the Pod's hostname") * (old is None) + _of_spec(new["spec"], "spec")
+    texts = _of_name(new, "the Pod's hostname") if old is None else []
+    return texts + _of_spec(new["spec"], "spec")
 
 
 def of_workload(new: Obj, old: Obj | None) -> list[str]:
@@ -33,10 +34,8 @@ def _of_name(obj: Obj, used_in: str) -> list[str]:
     faults = names.dns_label(obj["metadata"].get("name", ""))
     if not faults:
         return []
-    text = (
-        f"metadata.name: this is used in {used_in}, which can result in surprising behavior; a DNS label is recommended"
-    )
-    return [f"{text}: [{' '.join(faults)}]"]
+    text = f"metadata.name: this is used in {used_in}, which can result in surprising behavior"
+    return [f"{text}; a DNS label is recommended: [{' '.join(faults)}]"]
 
 
 def _of_spec(spec: Obj, path: str) -> list[str]:
