@@ -18,7 +18,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
-    """nbval compares every output but pictures: each has a text form, which is compared (another dot draws otherwise)."""
+    """nbval compares every output but pictures, which another dot draws otherwise: their text forms are compared."""
     if hasattr(collector, "skip_compare"):
         collector.skip_compare += ("image/svg+xml",)
 

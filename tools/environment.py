@@ -30,7 +30,9 @@ NO_NETWORK = (
     "NameResolutionError", "ConnectionResetError", "Read timed out", "ProxyError", "Connection refused", "dns error",
     "error sending request", "tcp connect error", "client error (Connect)", "operation timed out",
 )  # fmt: skip
-NO_ROOM = ("No space left on device", "[Errno 28]", "os error 28", "There is not enough space on the disk", "os error 112")
+NO_ROOM = (
+    "No space left on device", "[Errno 28]", "os error 28", "There is not enough space on the disk", "os error 112",
+)  # fmt: skip
 
 
 class DiskFull(Stop):
@@ -230,7 +232,8 @@ def alone() -> Iterator[None]:
 
 def clean() -> None:
     """Remove everything that the commands made; the notebooks and the learner's own files stay."""
-    for path in (VENV, CACHE, ROOT / "test-output", *map(ROOT.joinpath, (".pytest_cache", ".mypy_cache", ".ruff_cache"))):
+    made = ("test-output", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis")
+    for path in (VENV, CACHE, *map(ROOT.joinpath, made)):
         if path.is_dir() and not path.is_symlink():
             say(f"removing {path.relative_to(ROOT)}")
             shutil.rmtree(path)

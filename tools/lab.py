@@ -24,7 +24,7 @@ def main() -> int:
     trust(python, sorted(NOTEBOOKS.glob("*.ipynb")))
     lay_out(python)
     page = f"lab/tree/{chapter.relative_to(ROOT).as_posix()}" if chapter else "lab"
-    say(f"opening JupyterLab at http://localhost:{port}/{page} (its full address with the token follows; Ctrl-C ends it)")
+    say(f"opening JupyterLab at http://localhost:{port}/{page} (the address with its token follows; Ctrl-C ends it)")
     command = [
         str(python), "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/{page}",
         f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--ServerApp.log_level=WARN",
@@ -88,5 +88,5 @@ def trust(python: Path, notebooks: list[Path]) -> None:
 def lay_out(python: Path) -> None:
     """Open the table of contents beside the notebook, at the first start; later the learner's own layout stays."""
     if not (environment.CACHE / "jupyter" / "config" / "lab" / "workspaces").exists():
-        command = [str(python), "-m", "jupyterlab.labapp", "workspaces", "import", str(ROOT / "jupyter" / "workspace.json")]
-        environment.run(command, "lay out JupyterLab")
+        command = [str(python), "-m", "jupyterlab.labapp", "workspaces", "import"]
+        environment.run([*command, str(ROOT / "jupyter" / "workspace.json")], "lay out JupyterLab")

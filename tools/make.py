@@ -12,7 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PROBE = "import sys; print(sys.version_info[0], sys.version_info[1], sys.executable)"
 
 
-def candidates():
+def candidates() -> list:
     """Commands that may start a suitable Python, the likeliest first."""
     if os.environ.get("EPKIT_PYTHON"):
         return [[os.environ["EPKIT_PYTHON"]]]
@@ -22,7 +22,7 @@ def candidates():
     return names
 
 
-def version_of(command):
+def version_of(command: list) -> tuple:
     """(major, minor) and the path of the Python that `command` starts; (0, 0) and None where it does not start."""
     try:
         answer = subprocess.check_output(command + ["-c", PROBE], stderr=subprocess.DEVNULL).decode().split(" ", 2)
@@ -31,7 +31,7 @@ def version_of(command):
         return (0, 0), None
 
 
-def main():
+def main() -> int:
     seen = []
     for command in candidates():
         version, path = version_of(command)
@@ -48,7 +48,7 @@ def main():
     return 1
 
 
-def run(python):
+def run(python: str) -> int:
     """Carry out the command in this process where possible, else in one of `python`."""
     if os.path.realpath(python) == os.path.realpath(sys.executable):
         sys.path.insert(0, HERE)

@@ -89,7 +89,7 @@ def stable_id(cell: Any, taken: set[str]) -> str:
 
 
 def outputs(every: list[Any]) -> list[Any]:
-    """Outputs without widget views, neighbouring texts of one stream joined, the clone's path left out of tracebacks."""
+    """Outputs without widget views, texts of one stream joined, the clone's path left out of tracebacks."""
     result: list[Any] = []
     for output in every:
         if "data" in output:

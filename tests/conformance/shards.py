@@ -27,7 +27,8 @@ GROUPS: dict[str, tuple[list[str], int]] = {
     "max3": (["--nodes", "0", "--max-endpoints-per-slice", "3"], 2),
     "default": (["--nodes", "0"], 9),
 }
-START_SECONDS, REPLAY_SECONDS, END_SECONDS = 60, 240, 15  # how long a server, a shard's replay and a server's end may take
+# How long a server may take to start, a shard to be replayed, and a server to end.
+START_SECONDS, REPLAY_SECONDS, END_SECONDS = 60, 240, 15
 OUTCOME = re.compile(r"^(agrees|DIFFERS)\s+(\S+)$")
 
 
@@ -121,7 +122,7 @@ def outcomes(output: str) -> dict[str, Result]:
 
 
 def one_server(group: str, names: list[str], folder: Path) -> str:
-    """Start `epkit up`, replay `names` against it and end it; returns what the replayer (or a failed server) printed."""
+    """Start `epkit up`, replay `names` against it and end it; returns what the replayer (or the server) printed."""
     kubeconfig = folder / "kubeconfig"
     env = {**os.environ, "KUBECACHEDIR": str(folder / "kube"), "PYTHONUNBUFFERED": "1"}
     env.pop("EPKIT_MODE", None)  # in CI mode the clock would stand still
