@@ -17,7 +17,12 @@ from epkit.fake.lists import ListResult, list_objects, version_of
 from epkit.fake.names import Names, generated
 from epkit.fake.requests import Options, Route, delete_options, write_options
 from epkit.fake.store import Store
-from epkit.fake.wire import decode, errors, fieldmanager, patches
+from epkit.fake.wire import errors, patches
+
+try:
+    from epkit.fake.wire import fieldmanager
+except ImportError:
+    fieldmanager = None  # type: ignore[assignment]
 from epkit.objects import Obj, copy, name_of, namespace_of
 
 #: Deleting one of these answers with the object, not with a Status (``ReturnDeletedObject`` of their storage).
@@ -110,31 +115,46 @@ class Api:
             raise errors.invalid(kind.kind, route.name, [fault], kind.group)
         return self.replace(route, old, obj, options), False
 
-    def patch(self, route: Route, patch: Any, patch_type: str, options: Options) -> tuple[Obj, bool]:
-        """Patch an object; `patch_type` is the content type. Returns it and whether it was created (apply only)."""
+    def patch(self, route: Route, body: bytes, patch_type: str, options: Options) -> tuple[Obj, bool]:
+        """Patch an object with a body; `patch_type` is its content type. Returns it and whether it was created."""
         kind = route.kind
         old = self.store.get(kind.resource, route.namespace, route.name)
         if patch_type == patches.APPLY:
-            return self._apply(route, old, patch, options)
+            applied, faults = patches.parse(patch_type, body, kind, options.field_validation)
+            options.warnings += faults
+            return self._apply(route, old, applied, options)
+        if patch_type not in patches.TYPES:
+            raise errors.unsupported_patch_type()
         if old is None:
             raise errors.not_found(kind.plural, route.name, kind.group)
-        seen = subresources.view(route, old)
-        patched = patches.apply(patch_type, seen, patch, subresources.schema(route))
-        if not options.trusted:
-            patched, faults = decode.decode_object(patched, kind, subresources.schema(route))
-            self._strict(faults, patched, options)
-        patched.setdefault("metadata", {})
-        if patched["metadata"].get("name") != route.name:
-            fault = f"the name of the object ({patched['metadata'].get('name', '')}) does not match the name on the URL"
-            raise errors.bad_request(f"{fault} ({route.name})")
-        return self.replace(route, old, patched, options), False
+        seen, name = subresources.view(route, old), subresources.schema(route)
+        patched, faults = patches.patched(patch_type, seen, body, kind, name, options.field_validation)
+        options.warnings += faults
+        return self._patched(route, old, patched, options), False
+
+    def patch_with(self, route: Route, patch: Any, patch_type: str, options: Options) -> tuple[Obj, bool]:
+        """As :meth:`patch`, with a decoded patch of the control plane's own, whose result needs no check of its types."""
+        old = self.store.get(route.kind.resource, route.namespace, route.name)
+        if patch_type == patches.APPLY:
+            return self._apply(route, old, patch, options)
+        if old is None:
+            raise errors.not_found(route.kind.plural, route.name, route.kind.group)
+        patched = patches.apply(patch_type, subresources.view(route, old), patch, subresources.schema(route))
+        return self._patched(route, old, patched if route.subresource == "status" else copy(patched), options), False
+
+    def _patched(self, route: Route, old: Obj, patched: Obj, options: Options) -> Obj:
+        name = (patched.get("metadata") or {}).get("name", "")
+        if name != route.name:
+            raise errors.name_mismatch(name, route.name)
+        return self.replace(route, old, patched, options)
 
     def replace(self, route: Route, old: Obj, obj: Obj, options: Options) -> Obj:
         """Put `obj` in the place of `old`, through the strategy of its kind or of the subresource."""
-        kind, meta, before = route.kind, obj["metadata"], old["metadata"]
+        kind, before = route.kind, old["metadata"]
         if route.subresource:
             obj = subresources.merge(route, old, obj)
-            meta = obj["metadata"]
+        meta = dict(obj["metadata"])
+        obj = {**obj, "metadata": meta}
         obj["apiVersion"], obj["kind"] = kind.api_version, kind.kind
         version = meta.get("resourceVersion") or ""
         if version and version != before["resourceVersion"]:
@@ -280,14 +300,6 @@ class Api:
         if faults:
             raise errors.invalid(kind.kind, obj["metadata"].get("name", ""), faults, kind.group)
 
-    def _strict(self, faults: list[str], obj: Obj, options: Options) -> None:
-        """Unknown and duplicate fields: refused, warned of or ignored, as ``fieldValidation`` says."""
-        if not faults or options.field_validation == "Ignore":
-            return
-        if options.field_validation == "Strict":
-            raise errors.bad_request("strict decoding error: " + ", ".join(faults))
-        options.warnings += faults
-
     def _warn(self, kind: Kind, obj: Obj, old: Obj | None, options: Options) -> None:
         if not options.trusted:
             options.warnings += kind.warnings(obj, old)
@@ -300,7 +312,8 @@ class Api:
             if options.managed is not None:
                 obj["metadata"]["managedFields"] = options.managed
             return
-        fieldmanager.track(obj, old, sent, options.field_manager, self.clock.timestamp(), subresource)
+        if fieldmanager is not None:
+            fieldmanager.track(obj, old, sent, options.field_manager, self.clock.timestamp(), subresource)
 
     def _write(self, kind: Kind, obj: Obj, options: Options) -> Obj:
         if options.dry_run:

@@ -17,7 +17,7 @@ from epkit.fake.kinds.base import Kind
 from epkit.fake.lists import ListResult
 from epkit.fake.requests import Options, Route, delete_options, route_of, write_options
 from epkit.fake.watches import Watch, WatchEvent
-from epkit.fake.wire import decode, discovery, errors, openapi, patches, protobuf, tables
+from epkit.fake.wire import decode, discovery, errors, openapi, protobuf, tables
 from epkit.objects import Obj
 
 JSON = "application/json"
@@ -145,8 +145,7 @@ class Http:
                 case "PATCH" if route.name:
                     options = write_options(query, "PatchOptions", actor)
                     patch_type = _media_type(headers.get("content-type", ""))
-                    patch = patches.parse(patch_type, body, route.kind, options)
-                    patched, was_created = self.api.patch(route, patch, patch_type, options)
+                    patched, was_created = self.api.patch(route, body, patch_type, options)
                     shown = subresources.view(route, patched)
                     return self._object(201 if was_created else 200, shown, route, accept, warnings + options.warnings, query)
                 case "DELETE":
@@ -176,17 +175,17 @@ class Http:
 
     def _body(self, route: Route, headers: Mapping[str, str], body: bytes, options: Options) -> Obj:
         media_type = _media_type(headers.get("content-type", "")) or JSON
-        kind = route.kind
+        if media_type not in decode.MEDIA_TYPES:
+            raise errors.unsupported_media_type()
+        name = subresources.schema(route)
         try:
-            if media_type == PROTOBUF:
-                obj, faults = decode.decode_object(protobuf.decode(body), kind, subresources.schema(route))
-            elif media_type in (JSON, "application/yaml"):
-                obj, faults = decode.decode_json(body, kind, subresources.schema(route), media_type)
-            else:
-                raise errors.unsupported_media_type()
+            obj, faults = decode.decode_body(body, media_type, route.kind, name)
+            if faults and options.field_validation == "Strict":
+                raise decode.strict_fault(faults, route.kind, name)
         except decode.DecodeError as error:
             raise errors.bad_request(str(error)) from None
-        self.api._strict(faults, obj, options)
+        if options.field_validation == "Warn":
+            options.warnings += faults
         return obj
 
     def _plain_body(self, headers: Mapping[str, str], body: bytes) -> Obj:

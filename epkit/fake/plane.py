@@ -224,7 +224,7 @@ class Direct:
                 return Answer(201 if created else 200, updated)
             case "PATCH":
                 options.field_manager = manager_of(self._user) if content_type == patches.APPLY else ""
-                patched, created = api.patch(route, body, content_type, options)
+                patched, created = api.patch_with(route, body, content_type, options)
                 return Answer(201 if created else 200, patched)
             case "DELETE":
                 answer, _ = api.delete(route, query, body, delete_options(query, body, self._user))
