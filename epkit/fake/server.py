@@ -52,7 +52,7 @@ class Server:
         self._ready = threading.Event()
         self._stopping = False
         config = uvicorn.Config(
-            self._serve, http="httptools", ws="none", loop="asyncio", lifespan="off", log_level="critical",
+            self._serve, interface="asgi3", proxy_headers=False, http="httptools", ws="none", loop="asyncio", lifespan="off", log_level="error",
             access_log=False, server_header=False, timeout_graceful_shutdown=1, timeout_keep_alive=600,
         )
         self._uvicorn = uvicorn.Server(config)

@@ -114,7 +114,7 @@ def bind(api: Api, route: Route, binding: Obj, options: Options) -> Obj:
         why = f"pod {route.name} has non-empty .spec.schedulingGates"
     if why:
         raise errors.conflict("pods/binding", route.name, why)
-    from epkit.fake.kinds.pod import copy_topology_labels
+    from epkit.fake.kinds.pod_admission import copy_topology_labels
 
     bound = {**pod, "metadata": dict(pod["metadata"]), "spec": {**pod["spec"], "nodeName": node_name}}
     given = binding.get("metadata") or {}
