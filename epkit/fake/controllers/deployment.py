@@ -7,30 +7,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from epkit.errors import ApiError
 from epkit.fake.clock import parse_time
 from epkit.fake.controllers import deployment_util as util
 from epkit.fake.controllers import podutil
+from epkit.fake.controllers.deployment_replicasets import ReplicaSetControl, own_copy
 from epkit.fake.controllers.framework import Controller, Kit
 from epkit.fake.controllers.workloads import (
     ControlledBy,
     ControllerRefManager,
-    compute_hash,
     drop_condition,
-    namespace_is_terminating,
     replace_condition,
     resolve_controller,
 )
 from epkit.objects import (
     Obj,
-    annotations_of,
     condition,
     controller_of,
     key_of,
     labels_of,
     name_of,
     namespace_of,
-    owner_reference,
     split_key,
     uid_of,
 )
@@ -57,6 +53,7 @@ class DeploymentController(Controller):
         self.pods = self.informer("pods")
         self.controlled = ControlledBy(self.replicasets)
         self.pods_of = ControlledBy(self.pods)
+        self.sets = ReplicaSetControl(self.client, self.recorder, self.clock, self.replicasets)
         self.deployments.on(
             add=self._enqueue, update=lambda old, new: self._enqueue(new), delete=self._enqueue
         )
@@ -116,18 +113,18 @@ class DeploymentController(Controller):
         cached = self.deployments.get(*split_key(key))
         if cached is None:
             return
-        deployment = _own_copy(cached)
+        deployment = own_copy(cached)
         if not any(deployment["spec"]["selector"].values()):
             self.recorder.event(deployment, "Warning", "SelectingAll", _SELECTS_ALL)
             if deployment["status"].get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
                 deployment["status"]["observedGeneration"] = deployment["metadata"]["generation"]
-                self._write_status(deployment)
+                self.sets.write_status(deployment)
             return
         matches = of_label_selector(deployment["spec"]["selector"])
         claims = ControllerRefManager(self.client, "replicasets", deployment, "deployments", matches)
         replicasets = claims.claim(self.controlled.candidates(deployment))
         if "deletionTimestamp" in deployment["metadata"]:
-            new, old = self._sync_revision(deployment, replicasets, create=False)
+            new, old = self.sets.sync_revision(deployment, replicasets, create=False)
             self._sync_status([*old, new], new, deployment)
             return
         self._check_paused(deployment)
@@ -149,106 +146,26 @@ class DeploymentController(Controller):
         if paused == (reason == "DeploymentPaused"):
             return
         said = ("DeploymentPaused", "paused") if paused else ("DeploymentResumed", "resumed")
-        self._set_progressing(deployment, "Unknown", said[0], f"Deployment is {said[1]}")
-        self._write_status(deployment)
+        self.sets.set_progressing(deployment, "Unknown", said[0], f"Deployment is {said[1]}")
+        self.sets.write_status(deployment)
 
     def _is_scaling_event(self, deployment: Obj, replicasets: list[Obj]) -> bool:
         """A ReplicaSet was last scaled for another size of the Deployment."""
-        new, old = self._sync_revision(deployment, replicasets, create=False)
+        new, old = self.sets.sync_revision(deployment, replicasets, create=False)
         sizes = {util.number_of(rs, util.DESIRED_REPLICAS) for rs in util.active([*old, new])}
         return bool(sizes - {None, util.replicas_of(deployment)})
-
-    # -- the new ReplicaSet --------------------------------------------------------------------------------------------
-
-    def _sync_revision(self, deployment: Obj, replicasets: list[Obj], create: bool) -> tuple[Obj | None, list[Obj]]:
-        """The new and the old ReplicaSets, with revisions brought up to date (``getAllReplicaSetsAndSyncRevision``)."""
-        old = util.find_old_replicasets(deployment, replicasets)
-        new = util.find_new_replicaset(deployment, replicasets)
-        revision = util.max_revision(old) + 1
-        if new is not None:
-            new = self._refresh_new(deployment, new, revision)
-        elif create:
-            new = self._create_new(deployment, old, revision)
-        return new, old
-
-    def _refresh_new(self, deployment: Obj, new: Obj, revision: int) -> Obj:
-        annotations = util.new_replicaset_annotations(deployment, new, revision, exists=True)
-        min_ready_seconds = deployment["spec"].get("minReadySeconds", 0)
-        if annotations != annotations_of(new) or min_ready_seconds != new["spec"].get("minReadySeconds", 0):
-            metadata = {**new["metadata"], "annotations": annotations}
-            spec = {**new["spec"], "minReadySeconds": min_ready_seconds}
-            return self.client.update("replicasets", {**new, "metadata": metadata, "spec": spec})
-        changed = _set_revision(deployment, annotations.get(util.REVISION, ""))
-        if util.has_progress_deadline(deployment) and condition(deployment, "Progressing") is None:
-            said = f'Found new replica set "{name_of(new)}"'
-            self._set_progressing(deployment, "True", "FoundNewReplicaSet", said)
-            changed = True
-        if changed:
-            self._write_status(deployment)
-        return new
-
-    def _create_new(self, deployment: Obj, old: list[Obj], revision: int) -> Obj:
-        new = _new_replicaset(deployment)
-        new["spec"]["replicas"] = count = util.new_replicas(deployment, [*old, new], new)
-        new["metadata"]["annotations"] = util.new_replicaset_annotations(deployment, new, revision, exists=False)
-        created: Obj | None = None
-        existing: Obj | None = None
-        try:
-            created = self.client.create("replicasets", new)
-        except ApiError as error:
-            if error.reason == "AlreadyExists":
-                existing = self._existing(deployment, new, error)
-            else:
-                self._report_create_failure(deployment, new, error)
-                raise
-        if created is not None and count > 0:
-            said = f"Scaled up replica set {name_of(created)} from 0 to {count}"
-            self.recorder.event(deployment, "Normal", "ScalingReplicaSet", said)
-        changed = _set_revision(deployment, str(revision))
-        if created is not None and util.has_progress_deadline(deployment):
-            said = f'Created new replica set "{name_of(created)}"'
-            self._set_progressing(deployment, "True", "NewReplicaSetCreated", said)
-            changed = True
-        if changed:
-            self._write_status(deployment)
-        result = created or existing
-        assert result is not None  # the third way out is an error
-        return result
-
-    def _existing(self, deployment: Obj, new: Obj, error: ApiError) -> Obj:
-        """The ReplicaSet that has the name already: it is the new one, seen late, or the hashes collide."""
-        found = self.replicasets.get(namespace_of(new), name_of(new))
-        if found is None:
-            raise error
-        owner = controller_of(found)
-        template = deployment["spec"]["template"]
-        if owner and owner["uid"] == uid_of(deployment) and util.same_template(found["spec"]["template"], template):
-            return found
-        # The next sync hashes with another count, and so finds another name.
-        deployment["status"]["collisionCount"] = deployment["status"].get("collisionCount", 0) + 1
-        self._write_status(deployment)
-        raise error
-
-    def _report_create_failure(self, deployment: Obj, new: Obj, error: ApiError) -> None:
-        if namespace_is_terminating(error):
-            return
-        said = f'Failed to create new replica set "{name_of(new)}": {error}'
-        if util.has_progress_deadline(deployment):
-            self._set_progressing(deployment, "False", "ReplicaSetCreateError", said)
-            self._write_status(deployment)
-        self.recorder.event(deployment, "Warning", "ReplicaSetCreateError", said)
 
     # -- rolling update ------------------------------------------------------------------------------------------------
 
     def _rollout_rolling(self, deployment: Obj, replicasets: list[Obj]) -> None:
-        new, old = self._sync_revision(deployment, replicasets, create=True)
+        new, old = self.sets.sync_revision(deployment, replicasets, create=True)
         assert new is not None
         everything = [*old, new]
         if self._reconcile_new(everything, new, deployment) or self._reconcile_old(everything, old, new, deployment):
             self._sync_rollout_status(everything, new, deployment)
             return
         if util.is_complete(deployment, deployment["status"]):
-            self._clean_up(old, deployment)
+            self.sets.clean_up(old, deployment)
         self._sync_rollout_status(everything, new, deployment)
 
     def _reconcile_new(self, everything: list[Obj], new: Obj, deployment: Obj) -> bool:
@@ -256,7 +173,7 @@ class DeploymentController(Controller):
         wanted = util.replicas_of(deployment)
         if util.replicas_of(new) < wanted:
             wanted = util.new_replicas(deployment, everything, new)
-        return self._scale_to(new, wanted, deployment) is not new
+        return self.sets.scale_to(new, wanted, deployment) is not new
 
     def _reconcile_old(self, everything: list[Obj], old: list[Obj], new: Obj, deployment: Obj) -> bool:
         """Scale old ReplicaSets down as far as maxUnavailable allows; pods that are unhealthy anyway first.
@@ -276,14 +193,14 @@ class DeploymentController(Controller):
             unhealthy = util.replicas_of(target) - _available(target)
             count = min(spare - cleaned, unhealthy)
             if count > 0:
-                running[index] = self._scale_to(target, util.replicas_of(target) - count, deployment)
+                running[index] = self.sets.scale_to(target, util.replicas_of(target) - count, deployment)
                 cleaned += count
         removable = sum(map(_available, [*running, new])) - min_available
         removed = 0
         for target in running:
             count = min(util.replicas_of(target), removable - removed)
             if count > 0:
-                self._scale_to(target, util.replicas_of(target) - count, deployment)
+                self.sets.scale_to(target, util.replicas_of(target) - count, deployment)
                 removed += count
         return cleaned + removed > 0
 
@@ -291,19 +208,19 @@ class DeploymentController(Controller):
 
     def _rollout_recreate(self, deployment: Obj, replicasets: list[Obj]) -> None:
         """All old pods go, wholly; only then are new ones made."""
-        new, old = self._sync_revision(deployment, replicasets, create=False)
+        new, old = self.sets.sync_revision(deployment, replicasets, create=False)
         running = util.active(old)
         for replicaset in running:
-            self._scale_to(replicaset, 0, deployment)
+            self.sets.scale_to(replicaset, 0, deployment)
         if running or self._old_pods_running(new, old, replicasets):
             self._sync_rollout_status([*old, new], new, deployment)
             return
         if new is None:
-            new, old = self._sync_revision(deployment, replicasets, create=True)
+            new, old = self.sets.sync_revision(deployment, replicasets, create=True)
         assert new is not None
-        self._scale_to(new, util.replicas_of(deployment), deployment)
+        self.sets.scale_to(new, util.replicas_of(deployment), deployment)
         if util.is_complete(deployment, deployment["status"]):
-            self._clean_up(old, deployment)
+            self.sets.clean_up(old, deployment)
         self._sync_rollout_status([*old, new], new, deployment)
 
     def _old_pods_running(self, new: Obj | None, old: list[Obj], replicasets: list[Obj]) -> bool:
@@ -316,10 +233,10 @@ class DeploymentController(Controller):
 
     def _sync_scale(self, deployment: Obj, replicasets: list[Obj]) -> None:
         """Follow a change of size, or serve a paused Deployment, without going on with the rollout (``sync``)."""
-        new, old = self._sync_revision(deployment, replicasets, create=False)
+        new, old = self.sets.sync_revision(deployment, replicasets, create=False)
         self._scale(deployment, new, old)
         if deployment["spec"].get("paused"):
-            self._clean_up(old, deployment)
+            self.sets.clean_up(old, deployment)
         self._sync_status([*old, new], new, deployment)
 
     def _scale(self, deployment: Obj, new: Obj | None, old: list[Obj]) -> None:
@@ -327,66 +244,13 @@ class DeploymentController(Controller):
         wanted = util.replicas_of(deployment)
         only = util.find_active_or_latest(new, old)
         if only is not None:
-            self._scale_to(only, wanted, deployment)
+            self.sets.scale_to(only, wanted, deployment)
         elif not (new is None and not old):
             if util.is_saturated(deployment, new):
                 for replicaset in util.active(old):
-                    self._scale_to(replicaset, 0, deployment)
+                    self.sets.scale_to(replicaset, 0, deployment)
             elif util.is_rolling_update(deployment):
-                self._scale_in_proportion(deployment, util.active([*old, new]))
-
-    def _scale_in_proportion(self, deployment: Obj, replicasets: list[Obj]) -> None:
-        wanted = util.replicas_of(deployment)
-        allowed = wanted + util.max_surge(deployment) if wanted > 0 else 0
-        to_add = allowed - sum(map(util.replicas_of, replicasets))
-        if to_add:
-            replicasets = util.largest_first(replicasets, newer_first=to_add > 0)
-        sizes, added = [], 0
-        for replicaset in replicasets:
-            share = util.proportion(replicaset, deployment, to_add, added)
-            sizes.append(util.replicas_of(replicaset) + share)
-            added += share
-        if to_add:
-            sizes[0] = max(sizes[0] + to_add - added, 0)  # what rounding has left over
-        for replicaset, size in zip(replicasets, sizes, strict=True):
-            self._write_size(replicaset, size, deployment)
-
-    def _scale_to(self, replicaset: Obj, size: int, deployment: Obj) -> Obj:
-        """Scale a ReplicaSet; the same object comes back when it has that size already."""
-        return replicaset if util.replicas_of(replicaset) == size else self._write_size(replicaset, size, deployment)
-
-    def _write_size(self, replicaset: Obj, size: int, deployment: Obj) -> Obj:
-        before = util.replicas_of(replicaset)
-        annotations = {**annotations_of(replicaset), **util.replicas_annotations(deployment)}
-        if size == before and annotations == annotations_of(replicaset):
-            return replicaset
-        metadata = {**replicaset["metadata"], "annotations": annotations}
-        spec = {**replicaset["spec"], "replicas": size}
-        written = self.client.update("replicasets", {**replicaset, "metadata": metadata, "spec": spec})
-        if size != before:
-            direction = "up" if size > before else "down"
-            said = f"Scaled {direction} replica set {name_of(replicaset)} from {before} to {size}"
-            self.recorder.event(deployment, "Normal", "ScalingReplicaSet", said)
-        return written
-
-    def _clean_up(self, old: list[Obj], deployment: Obj) -> None:
-        """Delete the oldest revisions beyond ``revisionHistoryLimit`` that have no pods (``cleanupDeployment``)."""
-        limit = deployment["spec"].get("revisionHistoryLimit", 10)
-        cleanable = [rs for rs in old if "deletionTimestamp" not in rs["metadata"]]
-        excess = len(cleanable) - limit
-        if excess <= 0:
-            return
-        by_revision = sorted(util.oldest_first(cleanable), key=lambda rs: util.number_of(rs, util.REVISION) or 0)
-        for replicaset in by_revision[:excess]:
-            status, generation = replicaset.get("status") or {}, replicaset["metadata"].get("generation", 0)
-            in_use = status.get("replicas") or util.replicas_of(replicaset)
-            if in_use or generation > status.get("observedGeneration", 0):
-                continue
-            try:
-                self.client.delete("replicasets", name_of(replicaset), namespace_of(replicaset))
-            except ApiError as error:
-                if error.reason != "NotFound":
-                    raise
+                self.sets.scale_in_proportion(deployment, util.active([*old, new]))
 
     # -- status --------------------------------------------------------------------------------------------------------
 
@@ -394,7 +258,7 @@ class DeploymentController(Controller):
         status = util.calculate_status(replicasets, new, deployment, self.clock.now)
         if status != deployment["status"]:
             deployment["status"] = status
-            self._write_status(deployment)
+            self.sets.write_status(deployment)
 
     def _sync_rollout_status(self, replicasets: Any, new: Obj | None, deployment: Obj) -> None:
         """The status during a rollout, with the condition Progressing (``syncRolloutStatus``)."""
@@ -422,7 +286,7 @@ class DeploymentController(Controller):
             self._requeue_stuck(deployment, status)
             return
         deployment["status"] = status
-        self._write_status(deployment)
+        self.sets.write_status(deployment)
 
     def _progress(self, deployment: Obj, new: Obj | None, status: Obj, current: Obj | None) -> list[Obj]:
         """The conditions of `status` with what is to be said about progress."""
@@ -457,55 +321,9 @@ class DeploymentController(Controller):
         else:
             self.queue.add_after(key_of(deployment), wait + 1)
 
-    def _set_progressing(self, deployment: Obj, status: str, reason: str, message: str) -> None:
-        entry = util.new_condition("Progressing", status, reason, message, self.clock.now)
-        deployment["status"]["conditions"] = replace_condition(deployment["status"].get("conditions") or [], entry)
-
-    def _write_status(self, deployment: Obj) -> None:
-        # A copy: what has been sent belongs to the API, and this sync goes on with its own.
-        self.client.update("deployments", _own_copy(deployment), subresource="status")
-
-
-def _own_copy(deployment: Obj) -> Obj:
-    """A Deployment whose annotations and status this sync may change."""
-    metadata = {**deployment["metadata"], "annotations": dict(annotations_of(deployment))}
-    return {**deployment, "metadata": metadata, "status": dict(deployment.get("status") or {})}
-
-
-def _set_revision(deployment: Obj, revision: str) -> bool:
-    annotations = deployment["metadata"]["annotations"]
-    changed = bool(annotations.get(util.REVISION) != revision)
-    annotations[util.REVISION] = revision
-    return changed
-
 
 def _available(replicaset: Obj) -> int:
     return int((replicaset.get("status") or {}).get("availableReplicas", 0))
-
-
-def _new_replicaset(deployment: Obj) -> Obj:
-    """The ReplicaSet for the Deployment's template, without replicas and annotations yet."""
-    spec = deployment["spec"]
-    token = compute_hash(spec["template"], deployment["status"].get("collisionCount"))
-    metadata = dict(spec["template"].get("metadata") or {})
-    labels = metadata["labels"] = {**(metadata.get("labels") or {}), util.HASH_LABEL: token}
-    selector = dict(spec["selector"])
-    selector["matchLabels"] = {**(selector.get("matchLabels") or {}), util.HASH_LABEL: token}
-    wanted: Obj = {"replicas": 0, "selector": selector, "template": {**spec["template"], "metadata": metadata}}
-    if spec.get("minReadySeconds"):
-        wanted["minReadySeconds"] = spec["minReadySeconds"]
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "ReplicaSet",
-        "metadata": {
-            # The name follows from the template: a sync that is repeated cannot make a second one.
-            "name": f"{name_of(deployment)[: 253 - 1 - len(token)]}-{token}",
-            "namespace": namespace_of(deployment),
-            "labels": dict(labels),
-            "ownerReferences": [owner_reference(deployment)],
-        },
-        "spec": wanted,
-    }
 
 
 def _replica_failure(replicasets: Any, new: Obj | None) -> Obj | None:

@@ -33,7 +33,8 @@ class Scheduler(Controller):
     def __init__(self, kit: Kit, **flags: Any) -> None:
         super().__init__(kit, **flags)
         self.recorder = Recorder(self.client, kit.loop, PROFILE)
-        self.queue = self.new_queue("scheduler", self.schedule)
+        self._pending: dict[str, None] = {}
+        self.retries = self.new_queue("scheduler", self.schedule)
         self._nodes: dict[str, plugins.NodeInfo] = {}
         self._placed: dict[str, str] = {}  # pod key -> node, as seen or as assumed after a binding
         self._unschedulable: dict[str, None] = {}
@@ -53,7 +54,7 @@ class Scheduler(Controller):
         if pod["spec"].get("nodeName"):
             self._place(pod)
         elif pod["spec"].get("schedulerName") == PROFILE:
-            self.queue.add(key_of(pod))
+            self._enqueue(key_of(pod))
 
     def _pod_updated(self, old: Obj, pod: Obj) -> None:
         if pod["spec"].get("nodeName"):
@@ -61,7 +62,7 @@ class Scheduler(Controller):
         elif pod["spec"].get("schedulerName") == PROFILE and (
             pod["spec"] != old["spec"] or pod["metadata"].get("labels") != old["metadata"].get("labels")
         ):
-            self.queue.add(key_of(pod))
+            self._enqueue(key_of(pod))
 
     def _pod_deleted(self, pod: Obj) -> None:
         self._unschedulable.pop(key_of(pod), None)
@@ -104,7 +105,22 @@ class Scheduler(Controller):
     def _retry(self) -> None:
         """Something has changed that may make room: try the pods again that found none."""
         for key in self._unschedulable:
-            self.queue.add(key)
+            self._enqueue(key)
+
+    def _enqueue(self, key: str) -> None:
+        """Have a pod scheduled, in one go with all others that wait."""
+        if not self._pending:
+            self.kit.loop.post(self._work, f"scheduler: finds a node for {key}")
+        self._pending[key] = None
+
+    def _work(self) -> None:
+        pending, self._pending = self._pending, {}
+        for key in pending if self._running else ():
+            try:
+                self.schedule(key)
+            except ApiError as error:
+                self.log(f"Error scheduling pod {key}; retrying: {error}")
+                self.retries.add_rate_limited(key)
 
     # -- what it does ----------------------------------------------------------------------------------------------
 

@@ -117,6 +117,8 @@ class Double:
 
     def _put(self, resource: str, obj: Obj, old: Obj) -> Obj:
         meta = obj["metadata"] = dict(obj["metadata"])
+        if {**obj, "metadata": {**meta, "resourceVersion": old["metadata"]["resourceVersion"]}} == old:
+            return old  # as etcd: what changes nothing is not written
         if obj.get("spec") != old.get("spec"):
             meta["generation"] = old["metadata"]["generation"] + 1
         if "deletionTimestamp" in meta and not meta.get("finalizers") and resource != "pods":
