@@ -81,8 +81,8 @@ class KubeletSim(Controller):
         self.shell: Shell = minimal_shell
         self._workers: dict[str, PodWorker] = {}
         self._addresses: dict[str, tuple[NodeState, int]] = {}
-        self._environments: dict[str, Callable[[], list[Obj]]] = {}
-        self.statuses = self.new_queue("kubelet: status", self._sync_status)
+        self._unsent: dict[str, None] = {}
+        self.retries = self.new_queue("kubelet: status", self._sync_status)
         self.pods = self.informer("pods")
         self.pods.on(add=self._pod_added, update=self._pod_updated, delete=self._pod_deleted)
         self.services = self.informer("services")
@@ -277,8 +277,21 @@ class KubeletSim(Controller):
             worker.node.recorder.event(worker.pod, type, reason, message, path)
 
     def report(self, worker: PodWorker) -> None:
-        if not worker.gone and not worker.node.stopped:
-            self.statuses.add(worker.key)
+        """Have the pod's status sent, together with all others that change at this moment (``syncBatch``)."""
+        if worker.gone or worker.node.stopped:
+            return
+        if not self._unsent:
+            self.kit.loop.post(self._send_statuses, "kubelet: sends the status of pods")
+        self._unsent[worker.key] = None
+
+    def _send_statuses(self) -> None:
+        unsent, self._unsent = self._unsent, {}
+        for key in unsent:
+            try:
+                self._sync_status(key)
+            except ApiError as error:
+                self.log(f"Failed to update status for pod {key}: {error}")
+                self.retries.add_rate_limited(key)
 
     def _sync_status(self, key: str) -> None:
         """The status manager: send what differs, and delete the pod when all of it has stopped."""

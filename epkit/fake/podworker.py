@@ -232,6 +232,7 @@ class PodWorker:
             self._go_on()
             self.report()
         elif not probe.result and not self.terminating:
+            probe.stop()
             text = f"Container {container.name} failed {probe.kind} probe, will be restarted"
             self.event("Normal", "Killing", text, container)
             self._stop_container(container)

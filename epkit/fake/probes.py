@@ -37,6 +37,7 @@ class Probe:
         self._last: bool | None = None
         self._in_a_row = 0
         self._timer: Timer | None = None
+        self._stopped = False
 
     def start(self) -> None:
         """First try after ``initialDelaySeconds`` since the start of the container."""
@@ -45,6 +46,7 @@ class Probe:
         self._schedule(max(0.0, self.spec.get("initialDelaySeconds", 0) - elapsed))
 
     def stop(self) -> None:
+        self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -73,12 +75,12 @@ class Probe:
         if not succeeds:
             text = f"{self.kind.capitalize()} probe failed: {message}"
             self.worker.event("Warning", "Unhealthy", text, self.container)
-        self._schedule(float(self.spec.get("periodSeconds", 10)))
         needed = self.spec.get("successThreshold", 1) if succeeds else self.spec.get("failureThreshold", 3)
         if self._in_a_row >= needed and self.result != succeeds:
             self.result = succeeds
-            self._in_a_row = 0 if self.kind == LIVENESS else self._in_a_row
             self.worker.probed(self)
+        if not self._stopped:
+            self._schedule(float(self.spec.get("periodSeconds", 10)))
 
     def check(self) -> tuple[bool, str]:
         """Does the container pass now? With the text of the failure where it does not."""
@@ -102,12 +104,16 @@ class Probe:
             return False, f'Get "{scheme}://{host}:{port}/{path.lstrip("/")}": {refused}'
         if action == "grpc":
             timeout = self.spec.get("timeoutSeconds", 1)
-            return False, f'timeout: failed to connect service "{host}:{port}" within {timeout}s: context deadline exceeded'
+            text = f'timeout: failed to connect service "{host}:{port}" within {timeout}s'
+            return False, f"{text}: context deadline exceeded"
         return False, refused
 
 
 def minimal_shell(container: Container, argv: list[str]) -> tuple[int, str]:
-    """The few commands that probes are made of: cat, ls, test, true, false; also behind ``sh -c``."""
+    """The few commands that probes are made of: cat, ls, test, true, false; also behind ``sh -c``.
+
+    Any other is taken to be there and to succeed, as an image's own health check does while all is well.
+    """
     if len(argv) > 2 and argv[0].rpartition("/")[2] in ("sh", "bash") and argv[1] == "-c":
         import shlex
 
@@ -125,9 +131,10 @@ def minimal_shell(container: Container, argv: list[str]) -> tuple[int, str]:
             for path in paths:
                 if not _exists(container, path):
                     verb = "cat: " if name == "cat" else "ls: cannot access "
-                    shown = path if name == "cat" else f"'{path}'"
-                    return (1 if name == "cat" else 2), f"{verb}{shown}: No such file or directory\n"
-            return 0, "".join(container.read(path) or "" for path in paths) if name == "cat" else "\n".join(paths) + "\n"
+                    quoted = path if name == "cat" else f"'{path}'"
+                    return (1 if name == "cat" else 2), f"{verb}{quoted}: No such file or directory\n"
+            shown = [container.read(path) or "" for path in paths] if name == "cat" else [f"{path}\n" for path in paths]
+            return 0, "".join(shown)
     return 0, ""
 
 
