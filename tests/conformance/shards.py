@@ -32,6 +32,10 @@ START_SECONDS, REPLAY_SECONDS, END_SECONDS = 60, 240, 15
 OUTCOME = re.compile(r"^(agrees|DIFFERS)\s+(\S+)$")
 
 
+class NotStarted(Exception):
+    """A server ended, or said nothing, before it answered."""
+
+
 @dataclass(frozen=True)
 class Result:
     """Whether a scenario agrees with its recording, and the differences that the replayer printed."""
@@ -98,7 +102,10 @@ def replay_shard(shard: Shard, folder: Path) -> dict[str, Result]:
     results: dict[str, Result] = {}
     left = sorted(shard.names)  # the replayer takes them in this order
     while left:
-        output = one_server(shard.group, left, folder)
+        try:
+            output = one_server(shard.group, left, folder)
+        except NotStarted as error:
+            return results | {name: Result(False, str(error)) for name in left}
         found = outcomes(output)
         results |= found
         left = [name for name in left if name not in found]
@@ -122,7 +129,10 @@ def outcomes(output: str) -> dict[str, Result]:
 
 
 def one_server(group: str, names: list[str], folder: Path) -> str:
-    """Start `epkit up`, replay `names` against it and end it; returns what the replayer (or the server) printed."""
+    """Start `epkit up`, replay `names` against it and end it; returns what the replayer printed.
+
+    Raises NotStarted when the server does not announce itself within a minute.
+    """
     kubeconfig = folder / "kubeconfig"
     env = {**os.environ, "KUBECACHEDIR": str(folder / "kube"), "PYTHONUNBUFFERED": "1"}
     env.pop("EPKIT_MODE", None)  # in CI mode the clock would stand still
@@ -133,7 +143,7 @@ def one_server(group: str, names: list[str], folder: Path) -> str:
             assert server.stdout is not None
             if not answers(server):
                 log.seek(0)
-                return f"`{' '.join(command[3:])}` did not start:\n{log.read()[-2000:]}"
+                raise NotStarted(f"`epkit {' '.join(command[3:])}` did not start:\n{log.read()[-2000:]}")
             done = subprocess.run(
                 [sys.executable, str(HERE / "replay.py"), "--kubeconfig", str(kubeconfig), "--group", group, *names],
                 env=env, capture_output=True, text=True, timeout=REPLAY_SECONDS,
