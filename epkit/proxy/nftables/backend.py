@@ -54,7 +54,8 @@ class NftablesBackend:
         now: float,
     ) -> SyncReport:
         c = self.commands
-        lines = self._delete_stale_chains(now)
+        old = self._stale_for_long(now)
+        lines = [c("delete", "chain", chain) for chain in old]
         if full:
             lines += setup_commands(c, self.node, self.cluster_cidr, self.service_cidrs)
             self._elements.clear()  # they have just been flushed
@@ -77,7 +78,7 @@ class NftablesBackend:
         for container, key in sorted(leftover):
             lines.append(self._element("delete", container, key))
             del self._elements[container, key]
-        lines += self._flush_unused(active, active_sets, now)
+        lines += self._flush_unused(active.union(old), active_sets, now)
         transaction = "\n".join(lines) + "\n" if lines else ""
         count = self.table.run_transaction(transaction)
         return SyncReport(full, count, self.table.count(), frozenset(changed), transaction)
@@ -95,12 +96,12 @@ class NftablesBackend:
         # A map does not let a verdict be changed: out with the old one first, in the same transaction.
         return [add] if known is None else [self._element("delete", container, key), add]
 
-    def _delete_stale_chains(self, now: float) -> list[str]:
-        """Delete the chains that an earlier sync emptied."""
+    def _stale_for_long(self, now: float) -> list[str]:
+        """The chains that an earlier sync emptied, and whose time has come."""
         old = [chain for chain, since in self._stale_chains.items() if now - since > STALE_CHAIN_SECONDS]
         for chain in old:
             del self._stale_chains[chain]
-        return [self.commands("delete", "chain", chain) for chain in old]
+        return old
 
     def _flush_unused(self, active: set[str], active_sets: set[str], now: float) -> list[str]:
         """Empty the service chains that are no longer used, and delete the affinity sets, which nothing names then."""
