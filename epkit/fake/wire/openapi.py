@@ -39,6 +39,11 @@ _LEAF_DEFINITIONS: dict[str, Obj] = {
     "time": {"type": "string", "format": "date-time"},
 }
 
+#: OpenAPI v2 holds nothing here: kubectl 1.29 and newer look into it only for kinds that v3 does not name, and take
+#: "not there" for an answer. The bytes are an ``openapi.v2.Document`` in protobuf, with its version alone.
+EMPTY_V2 = b"\x0a\x032.0"
+V2_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+
 
 def document(path: str, kinds: Iterable[Kind]) -> bytes | None:
     """The document at `path`, such as ``/openapi/v3`` or ``/openapi/v3/apis/apps/v1``; None if there is none.
