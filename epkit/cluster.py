@@ -151,6 +151,13 @@ class Cluster:
         """Does time stand still?"""
         return self._plane.pace.name == "paused"
 
+    def moment_of(self, version: int) -> float | None:
+        """When the write with this resource version happened, in seconds since the epoch; None if that is not known."""
+        for event in reversed(self._plane.store.history):
+            if event.version <= version:
+                return event.time if event.version == version else None
+        return None
+
     def settle(self) -> None:
         """Wait until the cluster has come to rest. The built-in one jumps over waits that end by themselves."""
         self._check()
@@ -177,8 +184,10 @@ class Cluster:
         self._set_clock(clock, speed)
 
     @contextmanager
-    def watching(self, *resources: str, namespace: str | None = None) -> Iterator[None]:
+    def watching(self, *resources: str, namespace: str | None = None, conditions: bool = False) -> Iterator[None]:
         """Print what happens to these resources while the block runs, as ``kubectl get --watch`` would.
+
+        With `conditions`, rows of slices show ready, serving and terminating of every endpoint.
 
         >>> with cluster.watching("endpointslices"):
         ...     cluster.kubectl("scale deployment web --replicas=3")
@@ -186,7 +195,7 @@ class Cluster:
         from epkit.kubectl.watching import Recording
 
         self._check()
-        recording = Recording(self, resources, self.namespace if namespace is None else namespace)
+        recording = Recording(self, resources, self.namespace if namespace is None else namespace, conditions)
         yield
         recording.print()
 

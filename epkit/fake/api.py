@@ -167,8 +167,6 @@ class Api:
         for key in ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"):
             _keep(meta, before, key)
         meta["resourceVersion"] = before["resourceVersion"]
-        if not meta.get("generateName"):
-            _keep(meta, before, "generateName")
         applied_managers = meta.pop("managedFields", None)
         if "managedFields" in before:
             meta["managedFields"] = before["managedFields"]
@@ -197,7 +195,8 @@ class Api:
         if before.get("deletionTimestamp") and not meta.get("finalizers") and not meta.get("deletionGracePeriodSeconds"):
             if options.dry_run:
                 return obj
-            self.store.delete(kind.resource, namespace_of(old), name_of(old), options.actor, obj)
+            # The last finalizer is gone. Watchers see the object as it was stored, with it.
+            self.store.delete(kind.resource, namespace_of(old), name_of(old), options.actor)
             return obj
         if obj == old and applied_managers != []:
             return old

@@ -34,7 +34,7 @@ class Ended:
         return "Completed" if self.code == 0 else "Error"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Container:
     """One container of a pod, over all its restarts.
 
@@ -67,6 +67,9 @@ class Container:
     _ports: set[int] | None = None
     _lines: list[tuple[float, str]] = field(default_factory=list)
     _before: list[tuple[float, str]] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"<Container {self.name} {self.state} restarts={self.restarts}>"
 
     @property
     def name(self) -> str:

@@ -101,6 +101,8 @@ class Http:
             return Response(200, b"ok", "text/plain; charset=utf-8")
         if path == "/metrics":
             return Response(200, self._metrics().encode(), "text/plain; version=0.0.4; charset=utf-8")
+        if path == "/openapi/v2":
+            return Response(200, openapi.EMPTY_V2, openapi.V2_TYPE)
         if path.startswith("/openapi/v3"):
             found = openapi.document(path, kinds.KINDS)
             if found is None:
@@ -120,10 +122,10 @@ class Http:
     ) -> Response:
         accept.check()
         kind, actor = route.kind, headers.get("user-agent", "")
+        if route.subresource and not subresources.served(route):
+            return self._action(method, route, query, headers, body, actor)
         warnings = [kind.deprecation] if kind.deprecation else []
         try:
-            if route.subresource and not subresources.served(route):
-                return self._action(method, route, query, headers, body, actor)
             match method:
                 case "GET" | "HEAD":
                     if not route.name:
@@ -228,8 +230,12 @@ class Http:
         items = b",".join(map(self.api.store.encoded, result.items))
         return Response(200, b'%s,"items":[%s]}' % (head[:-1], items), warnings=warnings)
 
-    def _table(self, items: list[Obj], kind: Kind, accept: _Accept, query: Mapping[str, str], meta: Obj | None) -> Obj:
-        return tables.table(items, kind, self.api.clock.now, query.get("includeObject", ""), accept.version, meta)
+    def _table(
+        self, items: list[Obj], kind: Kind, accept: _Accept, query: Mapping[str, str], meta: Obj | None,
+        now: float | None = None,
+    ) -> Obj:
+        now = self.api.clock.now if now is None else now
+        return tables.table(items, kind, now, query.get("includeObject", ""), accept.version, meta)
 
     def _watch(
         self, route: Route, query: dict[str, str], accept: _Accept, notify: Callable[[], None], warnings: list[str]
@@ -257,7 +263,7 @@ class Http:
                     lines.append(orjson.dumps({"type": event.type, "object": event.obj}) + b"\n")
                     continue
                 meta = {"resourceVersion": event.obj["metadata"].get("resourceVersion", "")}
-                table = self._table([event.obj], route.kind, accept, query, meta)
+                table = self._table([event.obj], route.kind, accept, query, meta, event.time)
                 if seen_header:
                     table["columnDefinitions"] = None
                 seen_header = True
@@ -279,6 +285,9 @@ class Http:
         return Response(error.code, orjson.dumps(error.status), warnings=warnings or [], retry_after=retry_after)
 
 
+_FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+
+
 class _Accept:
     """The Accept header: JSON, and as which form."""
 
@@ -291,14 +300,15 @@ class _Accept:
             media_type, *parameters = (piece.strip() for piece in part.split(";"))
             values = dict(piece.split("=", 1) for piece in parameters if "=" in piece)
             if media_type in (JSON, "*/*", "application/*"):
-                self._ok = True
-                if values.get("as") in ("Table", "PartialObjectMetadata", "PartialObjectMetadataList"):
-                    self.form, self.version = values["as"], values.get("v", "v1")
+                form, version = values.get("as", ""), values.get("v", "v1")
+                if form and (form not in _FORMS or version not in ("v1", "v1beta1")):
+                    continue
+                self._ok, self.form, self.version = True, form, version
                 return
 
     def check(self) -> None:
         if not self._ok:
-            raise errors.not_acceptable([JSON])
+            raise errors.not_acceptable(decode.MEDIA_TYPES)
 
 
 def _media_type(content_type: str) -> str:

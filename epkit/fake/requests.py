@@ -76,7 +76,7 @@ def write_options(query: Mapping[str, str], kind_of_options: str, actor: str) ->
         faults.append(_unsupported("dryRun", f'["{query["dryRun"]}"]', ['"All"']))
     validation = query.get("fieldValidation") or "Warn"
     if validation not in ("Ignore", "Warn", "Strict"):
-        faults.append(_unsupported("fieldValidation", f'"{validation}"', ['"Ignore"', '"Strict"', '"Warn"']))
+        faults.append(_unsupported("fieldValidation", f'"{validation}"', ['""', '"Ignore"', '"Strict"', '"Warn"']))
     if faults:
         raise errors.invalid(kind_of_options, "", faults, "meta.k8s.io")
     return Options(

@@ -19,12 +19,14 @@ INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 class WatchEvent:
     """What one watcher sees: a type and an object, or a shared event of the store whose bytes are encoded once."""
 
-    __slots__ = ("type", "obj", "shared")
+    __slots__ = ("type", "obj", "shared", "time")
 
-    def __init__(self, type: str, obj: Obj, shared: Event | None = None) -> None:
+    def __init__(self, type: str, obj: Obj, shared: Event | None = None, time: float | None = None) -> None:
         self.type = type
         self.obj = obj
         self.shared = shared
+        #: when it happened, in seconds since the epoch; None for what is only listed
+        self.time = shared.time if shared is not None else time
 
 
 class Watch:
@@ -129,13 +131,13 @@ class Watch:
         before = event.old is not None and self._wanted(event.old)
         if now:
             type = "MODIFIED" if before else "ADDED"
-            self._events.append(WatchEvent(type, event.obj, event if type == event.type else None))
+            self._events.append(WatchEvent(type, event.obj, event if type == event.type else None, event.time))
         elif before and event.type == "DELETED":
             self._events.append(WatchEvent("DELETED", event.obj, event))
         elif before and event.old is not None:
             # A change that takes an object out of a selection shows its state before, at the change's version.
             meta = {**event.old["metadata"], "resourceVersion": str(event.version)}
-            self._events.append(WatchEvent("DELETED", {**event.old, "metadata": meta}))
+            self._events.append(WatchEvent("DELETED", {**event.old, "metadata": meta}, None, event.time))
 
 
 __all__ = ["INITIAL_EVENTS_END", "Watch", "WatchEvent", "namespace_of"]

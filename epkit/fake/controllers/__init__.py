@@ -13,6 +13,7 @@ _HOMES = {
     "namespace-controller": ("namespace", "NamespaceController"),
     "garbage-collector-controller": ("garbagecollector", "GarbageCollectorController"),
     "scheduler": ("scheduler", "Scheduler"),
+    "ttl-controller": ("ttl", "TTLController"),
     "deployment-controller": ("deployment", "DeploymentController"),
     "replicaset-controller": ("replicaset", "ReplicaSetController"),
     "statefulset-controller": ("statefulset", "StatefulSetController"),
