@@ -14,6 +14,7 @@ from __future__ import annotations
 import ipaddress
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Literal
 
 from epkit.objects import Obj, name_of, namespace_of
@@ -93,6 +94,7 @@ class Proxy:
         self._host: Host | None = None
         self._need_full_sync = True
         self._last_full_sync = 0.0
+        self.last_report = SyncReport(False, 0, 0, frozenset(), "")
 
     # What kube-proxy watches -----------------------------------------------------------------------------------------
 
@@ -166,12 +168,10 @@ class Proxy:
         self._need_full_sync = False
         if full:
             self._last_full_sync = now
-        if not update.conntrack_cleanup:
-            return report
-        deleted = self._clean_stale_udp(self._host.conntrack)
-        return SyncReport(
-            report.full, report.lines, report.rules, report.services, report.transaction, conntrack_deleted=deleted
-        )
+        if update.conntrack_cleanup:
+            report = replace(report, conntrack_deleted=self._clean_stale_udp(self._host.conntrack))
+        self.last_report = report
+        return report
 
     def _clean_stale_udp(self, conntrack: Conntrack) -> int:
         frontends: dict[str, set[str]] = {}

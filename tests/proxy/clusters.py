@@ -28,7 +28,15 @@ ADDRESSES = {
         ("2001:db8::10", None),
     ),
 }
-RANGES = ("198.51.100.0/28", "192.0.2.0/24", "172.31.254.0/24", "198.51.100.16/28", "203.0.113.9/32", "0.0.0.0/0", " 10.0.0.0/8")
+RANGES = (
+    "198.51.100.0/28",
+    "192.0.2.0/24",
+    "172.31.254.0/24",
+    "198.51.100.16/28",
+    "203.0.113.9/32",
+    "0.0.0.0/0",
+    " 10.0.0.0/8",
+)
 
 
 def node(name: str, zone: str | None) -> Obj:
@@ -63,7 +71,12 @@ def service(draw: st.DrawFn, number: int, family: str) -> Obj:
     protocols = draw(st.sampled_from((("TCP",), ("UDP",), ("SCTP",), ("TCP", "TCP"), ("TCP", "UDP"))))
     ports = []
     for i, protocol in enumerate(protocols):
-        port = {"name": f"p{i}" if len(protocols) > 1 else "", "port": 80 + i, "protocol": protocol, "targetPort": 8080 + i}
+        port = {
+            "name": f"p{i}" if len(protocols) > 1 else "",
+            "port": 80 + i,
+            "protocol": protocol,
+            "targetPort": 8080 + i,
+        }
         if kind != "ClusterIP":
             port["nodePort"] = 30000 + 10 * number + i
         ports.append(port)

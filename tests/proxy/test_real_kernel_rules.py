@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -18,13 +19,19 @@ pytestmark = [
     pytest.mark.netns,
     pytest.mark.skipif(shutil.which("nfacct") is None, reason="needs nfacct, for the counters that rules refer to"),
 ]
-QUICK = settings(max_examples=12, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-NAMESPACE = "epkit-rules"
+QUICK = settings(
+    max_examples=12, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+)
+NAMESPACE = f"epkit-rules-{os.getpid()}"
 
 
 def run(command: str, given_text: str = "", namespace: str = NAMESPACE) -> str:
     done = subprocess.run(
-        ["ip", "netns", "exec", namespace, *command.split()], input=given_text, capture_output=True, text=True, timeout=30
+        ["ip", "netns", "exec", namespace, *command.split()],
+        input=given_text,
+        capture_output=True,
+        text=True,
+        timeout=30,
     )
     assert done.returncode == 0, f"{command}: {done.stderr}\n{given_text}"
     return done.stdout
@@ -47,7 +54,9 @@ def jumps(rules: str) -> str:
     lines = []
     for line in rules.splitlines():
         words = line.split()
-        if line.startswith(("*", "COMMIT")) or (line.startswith(":") and words[1] == "-" and "KUBE-S" not in words[0][6:]):
+        if line.startswith(("*", "COMMIT")) or (
+            line.startswith(":") and words[1] == "-" and "KUBE-S" not in words[0][6:]
+        ):
             lines.append(line)
         elif line.startswith("-A") and not words[1].startswith("KUBE-"):
             lines.append(line)
