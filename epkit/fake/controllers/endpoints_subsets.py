@@ -40,6 +40,8 @@ def repack_subsets(subsets: Iterable[Obj]) -> list[Obj]:
     ports: dict[PortKey, Obj] = {}
     ready_by_port: dict[PortKey, dict[tuple[str, str], bool]] = {}
     for subset in subsets:
+        if not subset.get("addresses") and not subset.get("notReadyAddresses"):
+            continue
         keys = []
         for port in subset.get("ports") or ():
             key = (port.get("name", ""), port["port"], port.get("protocol", ""), port.get("appProtocol"))
@@ -60,7 +62,7 @@ def repack_subsets(subsets: Iterable[Obj]) -> list[Obj]:
         if port_key != _NO_PORT:
             together.append(ports[port_key])
 
-    packed = []
+    packed: list[Obj] = []
     for members, together in ports_by_addresses.items():
         subset = {}
         for field, ready in (("addresses", True), ("notReadyAddresses", False)):
@@ -69,8 +71,7 @@ def repack_subsets(subsets: Iterable[Obj]) -> list[Obj]:
                 subset[field] = sorted(chosen, key=_address_order)
         if together:
             subset["ports"] = sort_subset_ports(together)
-        if subset:
-            packed.append(subset)
+        packed.append(subset)
     return packed if len(packed) < 2 else sorted(packed, key=_subset_order)
 
 
