@@ -11,6 +11,25 @@ from epkit.kubectl.builtin.session import Session
 _HOMES = {
     "get": "get:get",
     "describe": "describe:describe",
+    "create": "create:from_files",
+    "create deployment": "create:deployment",
+    "create namespace": "create:namespace",
+    "create serviceaccount": "create:service_account",
+    "create configmap": "create:config_map",
+    "create service clusterip": "create_service:cluster_ip",
+    "create service nodeport": "create_service:node_port",
+    "create service loadbalancer": "create_service:load_balancer",
+    "create service externalname": "create_service:external_name",
+    "expose": "expose:expose",
+    "apply": "apply:apply",
+    "apply view-last-applied": "apply:view_last_applied",
+    "scale": "scale:scale",
+    "label": "label:label",
+    "annotate": "label:annotate",
+    "patch": "patch:patch",
+    "edit": "edit:edit",
+    "delete": "delete:delete",
+    "rollout status": "rollout.status:status",
 }
 
 

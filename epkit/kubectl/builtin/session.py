@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 from epkit.client import Transport
 from epkit.errors import ApiError
@@ -35,10 +35,6 @@ class Output:
     @property
     def stderr(self) -> str:
         return "".join(self._err)
-
-
-class StillWaiting(KubectlError):
-    """The command would wait for something that does not come in the time it has."""
 
 
 #: how the text of KUBE_EDITOR, or a function in its place, changes what ``kubectl edit`` shows
@@ -163,3 +159,19 @@ class Session:
                     return
             # a watch that ends at once, twice and with nothing to tell: nothing more is going to happen
             idle = 0 if came or time.monotonic() - began > 0.5 else idle + 1
+
+    def give_up(self, what: str) -> NoReturn:
+        """Stop waiting.
+
+        Raises:
+            KubectlError: always, with what was waited for.
+        """
+        if self.paused():
+            raise KubectlError(
+                f"kubectl {self.args.command} would wait for {what}, but the clock is paused: call cluster.step(), "
+                "cluster.sleep(seconds) or cluster.resume(), then run it again"
+            )
+        raise KubectlError(
+            f"timed out waiting for the condition\nkubectl {self.args.command} was waiting for {what}; nothing more was "
+            f"going to happen by itself within {self.timeout:g} s"
+        )

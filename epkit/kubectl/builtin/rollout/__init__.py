@@ -1,0 +1,1 @@
+"""``kubectl rollout``: how a workload's new version is coming along, and going back."""
