@@ -127,7 +127,8 @@ class TestNewReplicaSet:
         kit.settle()
         outcome, reason, message = said(kit, "Progressing")
         assert (outcome, reason) == ("False", "ReplicaSetCreateError")
-        assert re.fullmatch(r'Failed to create new replica set "web-\w+": replicasets.apps "web-\w+" is forbidden: no', message)
+        text = r'Failed to create new replica set "web-\w+": replicasets.apps "web-\w+" is forbidden: no'
+        assert re.fullmatch(text, message)
         assert kit.events("ReplicaSetCreateError") == [message]
 
     def test_a_name_that_is_taken_by_something_else_counts_as_a_collision(self, kit, controller):
@@ -344,7 +345,13 @@ def test_a_deleted_deployment_is_left_alone(kit, controller):
 
 @pytest.mark.parametrize(
     "surge, unavailable, replicas, expected",
-    [("25%", "25%", 4, (1, 1)), ("25%", "25%", 1, (1, 0)), ("0%", "1%", 2, (0, 1)), (0, "25%", 1, (0, 1)), (2, 0, 10, (2, 0))],
+    [
+        ("25%", "25%", 4, (1, 1)),
+        ("25%", "25%", 1, (1, 0)),
+        ("0%", "1%", 2, (0, 1)),
+        (0, "25%", 1, (0, 1)),
+        (2, 0, 10, (2, 0)),
+    ],
 )
 def test_surge_rounds_up_and_unavailability_down(surge, unavailable, replicas, expected):
     assert util.fenceposts(a_deployment(replicas, surge, unavailable)) == expected

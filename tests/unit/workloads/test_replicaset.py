@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from workload_double import Double
 
+from epkit.fake.controllers.podutil import DELETION_COST
 from epkit.fake.controllers.replicaset import ReplicaSetController
 from epkit.fake.wire import errors
 from epkit.objects import Obj, condition, controller_of, labels_of, name_of
@@ -154,7 +155,7 @@ class TestDeletion:
             pytest.param({}, id="unassigned"),
             pytest.param({"phase": "Pending", "ready": False}, id="pending"),
             pytest.param({"ready": False}, id="not ready"),
-            pytest.param({"annotations": {"controller.kubernetes.io/pod-deletion-cost": "-5"}, "node": "a"}, id="cheap"),
+            pytest.param({"annotations": {DELETION_COST: "-5"}, "node": "a"}, id="cheap"),
         ],
     )
     def test_the_pod_whose_loss_hurts_least_goes_first(self, kit, controller, victim):
