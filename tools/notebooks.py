@@ -68,9 +68,8 @@ def normalise(notebook: nbformat.NotebookNode) -> str:
     """The text to store: stable cell ids, no timings, no widget views or state, sorted keys, LF."""
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
-    taken: set[str] = set()
-    for cell in notebook.cells:
-        cell["id"] = stable_id(cell, taken)
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = stable_id(cell, number)
         cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in KEPT_CELL_METADATA})
         if cell.cell_type == "code":
             cell.outputs = outputs(cell.outputs)
@@ -78,14 +77,9 @@ def normalise(notebook: nbformat.NotebookNode) -> str:
     return text.rstrip("\n") + "\n"
 
 
-def stable_id(cell: Any, taken: set[str]) -> str:
-    """The cell's own id, or one made from its text where it has none or shares it with an earlier cell."""
-    wanted = cell.get("id") or hashlib.sha256(cell.source.encode()).hexdigest()[:8]
-    result, number = wanted, 2
-    while result in taken:
-        result, number = f"{wanted}-{number}", number + 1
-    taken.add(result)
-    return str(result)
+def stable_id(cell: Any, number: int) -> str:
+    """The cell's own id, or one made from its text and place where it has none."""
+    return str(cell.get("id") or hashlib.sha256(f"{number} {cell.source}".encode()).hexdigest()[:8])
 
 
 def outputs(every: list[Any]) -> list[Any]:
