@@ -192,7 +192,8 @@ class Api:
             meta["generation"] = before.get("generation", 0) + 1
         self._check(kind, obj, faults)
         self._warn(kind, obj, old, options)
-        if before.get("deletionTimestamp") and not meta.get("finalizers") and not meta.get("deletionGracePeriodSeconds"):
+        held = meta.get("finalizers") or meta.get("deletionGracePeriodSeconds") or subresources.holds_content(obj)
+        if before.get("deletionTimestamp") and not held:
             if options.dry_run:
                 return obj
             # The last finalizer is gone. Watchers see the object as it was stored, with it.
@@ -211,6 +212,10 @@ class Api:
         options = options or delete_options(query, body, "")
         kind, old = route.kind, self.existing(route)
         self._preconditions(kind, old, options)
+        if kind.plural == "namespaces":
+            going = subresources.begin_namespace_deletion(old, self.clock.timestamp())
+            if going is not None:
+                return self._write(kind, going, options) if going != old else old, False
         obj = {**old, "metadata": dict(old["metadata"])}
         graceful, pending = self._begin_delete(kind, obj, options)
         if pending:

@@ -154,6 +154,28 @@ def evict(api: Api, route: Route, eviction: Obj, options: Options) -> Obj:
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
+#: Namespaces that nobody may delete (``plugin/pkg/admission/namespace/lifecycle``).
+IMMORTAL = ("default", "kube-system", "kube-public")
+
+
+def holds_content(obj: Obj) -> bool:
+    """A namespace that the namespace controller has not emptied yet."""
+    return obj.get("kind") == "Namespace" and bool((obj.get("spec") or {}).get("finalizers"))
+
+
+def begin_namespace_deletion(namespace: Obj, now: str) -> Obj | None:
+    """The namespace as its deletion leaves it, or None once its content is gone and so it may go too.
+
+    Source: ``pkg/registry/core/namespace/storage/storage.go``.
+    """
+    if namespace["metadata"]["name"] in IMMORTAL:
+        raise errors.forbidden("namespaces", namespace["metadata"]["name"], "this namespace may not be deleted")
+    if namespace["metadata"].get("deletionTimestamp"):
+        return namespace if holds_content(namespace) else None
+    meta = {**namespace["metadata"], "deletionTimestamp": now}
+    return {**namespace, "metadata": meta, "status": {**(namespace.get("status") or {}), "phase": "Terminating"}}
+
+
 def bad_version(text: str) -> errors.ApiError:
     """500 of a PUT whose resourceVersion is no number."""
     from epkit.fake.lists import invalid_version

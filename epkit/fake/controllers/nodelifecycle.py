@@ -30,6 +30,8 @@ TAINTS = {
     "PIDPressure": {"True": "node.kubernetes.io/pid-pressure"},
 }
 OWN_TAINTS = frozenset({key for kinds in TAINTS.values() for key in kinds.values()} | {taints.UNSCHEDULABLE})
+#: seconds from the decision to taint a node to the taint (``scheduler.NodeEvictionPeriod``)
+TAINTING_PERIOD = 0.1
 NORMAL, PARTIAL, FULL = "Normal", "PartialDisruption", "FullDisruption"
 
 
@@ -50,6 +52,7 @@ class Zone:
     state: str = ""
     waiting: dict[str, None] = field(default_factory=dict)
     next_at: float = 0.0
+    looking: bool = False
 
 
 class NodeLifecycleController(Controller):
@@ -92,9 +95,7 @@ class NodeLifecycleController(Controller):
             self.pod_queue.add(key_of(pod))
 
     def _pod_updated(self, old: Obj, pod: Obj) -> None:
-        if pod["spec"].get("nodeName") and (
-            old["spec"].get("nodeName") != pod["spec"]["nodeName"] or (is_ready(pod) and not is_ready(old))
-        ):
+        if pod["spec"].get("nodeName") and old["spec"].get("nodeName") != pod["spec"]["nodeName"]:
             self.pod_queue.add(key_of(pod))
 
     # -- the look at all nodes -------------------------------------------------------------------------------------
@@ -217,7 +218,7 @@ class NodeLifecycleController(Controller):
         return True
 
     def _look_at_pod(self, key: str) -> None:
-        """``processPod``: a pod that has come to a node which is not ready, or says it is ready there, is marked too."""
+        """``processPod``: a pod that has just been bound to a node which is not ready is marked too."""
         pod = self.pods.get(*split_key(key))
         health = self._health.get(pod["spec"].get("nodeName", "")) if pod is not None else None
         if pod is None or health is None or health.ready is None or health.ready["status"] == "True":
@@ -250,13 +251,20 @@ class NodeLifecycleController(Controller):
         elif not taints.has(taints.of(node), key, taints.NO_EXECUTE):
             zone = self._zone(zone_of(node))
             zone.waiting[name_of(node)] = None
-            self._taint_next(zone)
+            self._taint_soon(zone)
+
+    def _taint_soon(self, zone: Zone) -> None:
+        if zone.waiting and not zone.looking:
+            zone.looking = True
+            wait = max(TAINTING_PERIOD, zone.next_at - self.clock.now)
+            self.later(wait, lambda: self._taint_next(zone), "taints the next node of a zone")
 
     def _taint_next(self, zone: Zone) -> None:
         """``doNoExecuteTaintingPass``: taint those who wait, not faster than the zone's rate."""
+        zone.looking = False
         while zone.waiting and zone.rate > 0:
             if self.clock.now < zone.next_at:
-                self.later(zone.next_at - self.clock.now, lambda: self._taint_next(zone), "taints the next node")
+                self._taint_soon(zone)
                 return
             name = next(iter(zone.waiting))
             del zone.waiting[name]
@@ -320,7 +328,7 @@ class NodeLifecycleController(Controller):
             if zone.state != state or are_down or were_down:
                 zone.rate = 0.0 if are_down else self._rate(state, len(by_zone[key]))
                 zone.state = state
-                self._taint_next(zone)
+                self._taint_soon(zone)
 
     def _state_of(self, conditions: list[Obj]) -> str:
         ready = sum(entry["status"] == "True" for entry in conditions)
