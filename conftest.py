@@ -50,15 +50,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def conformance_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[str]:
-    """How many recorded scenarios agree, and which of them do so for the first time."""
-    outcomes, new = [], []
-    for reports in terminalreporter.stats.values():
-        for report in reports:
-            if getattr(report, "when", None) == "call":
-                properties = dict(report.user_properties)
-                outcomes += [properties["conformance"]] if "conformance" in properties else []
-                new += [properties["conformance-new"]] if "conformance-new" in properties else []
-    if outcomes:
-        yield f"conformance: {outcomes.count('agrees')} of {len(outcomes)} scenarios agree"
+    """How many recorded scenarios agree, which do not yet, and which do so for the first time."""
+    named = defaultdict(list)  # what a test of a scenario recorded → the scenarios' names
+    for report in (report for reports in terminalreporter.stats.values() for report in reports):
+        if getattr(report, "when", None) == "call":
+            for name, value in report.user_properties:
+                named[name].append(value)
+    agree, differ, new = (sorted(named[name]) for name in ("agrees", "differs", "agrees-newly"))
+    if agree or differ:
+        yield f"conformance: {len(agree)} of {len(agree) + len(differ)} scenarios agree"
+    if differ:
+        yield f"not yet: {' '.join(differ)}"
     if new:
-        yield f"newly agreeing, to be added to tests/conformance/agreeing.txt: {' '.join(sorted(new))}"
+        yield f"newly agreeing, to be added to tests/conformance/agreeing.txt: {' '.join(new)}"

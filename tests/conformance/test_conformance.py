@@ -36,9 +36,9 @@ def test_scenario_agrees(
         pytest.skip("needs kubectl 1.29 or newer")
     result = results[name]
     must = name in AGREEING
-    record_property("conformance", "agrees" if result.agrees else "differs")
+    record_property("agrees" if result.agrees else "differs", name)
     if result.agrees and not must:
-        record_property("conformance-new", name)
+        record_property("agrees-newly", name)
     if not result.agrees and not must:
         pytest.xfail("not yet: " + (result.differences.splitlines() or ["differs"])[0][:200])
     assert result.agrees, f"{name} must agree with the recording:\n{result.differences}"
