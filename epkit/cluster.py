@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -87,15 +87,20 @@ class Cluster:
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
-    def kubectl(self, command: str, *, stdin: str = "", env: dict[str, str] | None = None) -> Completed:
+    def kubectl(
+        self, command: str, *, stdin: str = "", env: dict[str, str] | None = None,
+        editor: Callable[[str], str] | None = None,
+    ) -> Completed:
         """Run a kubectl command; what it prints is the result's text.
+
+        For ``kubectl edit``, `editor` stands in for yours: a function from the text to the edited text.
 
         >>> cluster.kubectl("get endpointslices -l kubernetes.io/service-name=web")
         """
         from epkit.kubectl import run
 
         self._check()
-        return run(command, self, stdin=stdin, env=env, namespace=self.namespace)
+        return run(command, self, stdin=stdin, env=env, namespace=self.namespace, editor=editor)
 
     @cached_property
     def api(self) -> Api:

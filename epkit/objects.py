@@ -85,3 +85,19 @@ def condition(obj: Obj, kind: str) -> Obj | None:
         if entry.get("type") == kind:
             return entry  # type: ignore[no-any-return]
     return None
+
+
+def state_of_endpoint(endpoint: Obj) -> str:
+    """The conditions of an endpoint in one phrase: ready, not ready, "serving, terminating" or terminating.
+
+    What is unset counts as the API says: ready and serving true, terminating false (``discovery/v1`` types.go).
+
+    >>> state_of_endpoint({"conditions": {"ready": False, "serving": True, "terminating": True}})
+    'serving, terminating'
+    """
+    conditions = endpoint.get("conditions") or {}
+    if conditions.get("ready") is not False:
+        return "ready"
+    if not conditions.get("terminating"):
+        return "not ready"
+    return "serving, terminating" if conditions.get("serving") is not False else "terminating"

@@ -40,6 +40,8 @@ class Loop:
         self.lock = RLock()
         self._ready: deque[Task] = deque()
         self._held: list[Callable[[], None]] = []
+        #: Events recorded so far: their names must differ at one moment
+        self.recorded = 0
 
     def post(self, run: Callable[[], None], label: str) -> None:
         """Have `run` called as soon as what was posted before is done."""

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 from epkit.client import TABLE, path_of
 from epkit.errors import EpkitError
 from epkit.kubectl.builtin.tables import TablePrinter, align
-from epkit.objects import Obj
+from epkit.objects import Obj, state_of_endpoint
 
 if TYPE_CHECKING:
     from epkit.cluster import Cluster
-
-_SIGNS = {True: "yes", False: "no", None: "unset"}
 
 
 @dataclass(slots=True)
@@ -68,35 +66,47 @@ class Recording:
         return sorted(found, key=lambda change: change.version)
 
     def text(self) -> str:
-        """The changes as a table for each run of one resource."""
+        """The changes as kubectl's table; those of several resources in one, each with its columns named in the row."""
         changes = self.changes()
         if not changes:
             return f"(nothing happened to {', '.join(self._since)})\n"
-        printer = TablePrinter(kind="" if len(self._since) == 1 else "?")
-        parts, run, last = [], "", ""
+        lines = self._one_kind(changes) if len(self._since) == 1 else self._several_kinds(changes)
+        return align("".join("\t".join(line) + "\n" for line in lines))
+
+    def _one_kind(self, changes: list[Change]) -> list[list[str]]:
+        printer = TablePrinter()
+        lines: list[list[str]] = []
         for change in changes:
-            if change.resource != last and run:
-                parts.append(align(run))
-                run, printer = "", TablePrinter()
-            last = change.resource
-            lines = printer.text(change.table).splitlines()
-            event = f"+{change.at:.1f}s\t{change.type}" if change.at is not None else f"\t{change.type}"
-            heads = ["AT\tEVENT", event] if len(lines) > 1 else [event]
-            tails = ["CONDITIONS", self._shown(change)] if len(lines) > 1 else [self._shown(change)]
-            for head, line, tail in zip(heads, lines, tails, strict=True):
-                run += f"{head}\t{line}" + (f"\t{tail}" if self._conditions else "") + "\n"
-        return "\n".join([*parts, align(run)])
+            rows = [row.split("\t") for row in printer.text(change.table).splitlines()]
+            if len(rows) > 1:
+                lines.append(["AT", "EVENT", *rows[0]] + (["CONDITIONS"] if self._conditions else []))
+            lines.append([_at(change), change.type, *rows[-1]] + ([self._shown(change)] if self._conditions else []))
+        return lines
+
+    def _several_kinds(self, changes: list[Change]) -> list[list[str]]:
+        lines = [["AT", "EVENT", "OBJECT", "SHOWN AS"]]
+        for change in changes:
+            header, row = (line.split("\t") for line in TablePrinter().text(change.table).splitlines())
+            cells = [f"{name}={cell}" for name, cell in zip(header, row, strict=True) if name not in ("NAME", "AGE")]
+            if self._conditions and change.resource == "endpointslices":
+                cells.append(self._shown(change))
+            lines.append([_at(change), change.type, f"{change.resource}/{row[0]}", " ".join(cells)])
+        return lines
 
     def print(self) -> None:
         print(self.text(), end="")
 
     def _shown(self, change: Change) -> str:
-        """Ready, serving and terminating of each endpoint of a slice."""
+        """The endpoints of a slice by their state: how many are ready, and which ones are not."""
         row = change.table["rows"][0]
-        endpoints = (row.get("object") or {}).get("endpoints") or []
-        return "; ".join(
-            f"{endpoint['addresses'][0]} " + " ".join(
-                f"{name}={_SIGNS[(endpoint.get('conditions') or {}).get(name)]}" for name in ("ready", "serving", "terminating")
-            )
-            for endpoint in sorted(endpoints, key=lambda endpoint: str(endpoint["addresses"]))
-        ) or "<none>"
+        groups: dict[str, list[str]] = {}
+        for endpoint in (row.get("object") or {}).get("endpoints") or []:
+            state = state_of_endpoint(endpoint)
+            groups.setdefault(state, []).append(endpoint["addresses"][0])
+        ready = groups.pop("ready", [])
+        shown = [f"{len(ready)} ready"] + [f"{state}: {' '.join(sorted(groups[state]))}" for state in sorted(groups)]
+        return "; ".join(shown)
+
+
+def _at(change: Change) -> str:
+    return "" if change.at is None else f"+{change.at:.1f}s"

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from epkit.objects import Obj, state_of_endpoint
+
 INK = "#1a1a1a"
 FAINT = "#595959"
 CARD = "#ffffff"
@@ -30,16 +32,13 @@ GOING = Look("terminating", "○", "#8a5a00", "dotted")
 ABSENT = Look("not an endpoint", "–", FAINT, "dashed")
 
 
-def of_conditions(conditions: dict[str, bool | None]) -> Look:
-    """The look of an endpoint's conditions; what is unset counts as the API says: ready, serving, not terminating.
+_LOOKS = {look.word: look for look in (READY, NOT_READY, TERMINATING, GOING)}
 
-    >>> of_conditions({"ready": False, "serving": True, "terminating": True}).word
+
+def of_endpoint(endpoint: Obj) -> Look:
+    """The look of an endpoint by its conditions.
+
+    >>> of_endpoint({"conditions": {"ready": False, "serving": True, "terminating": True}}).word
     'serving, terminating'
     """
-    ready = conditions.get("ready")
-    serving = conditions.get("serving")
-    if ready is None or ready:
-        return READY
-    if conditions.get("terminating"):
-        return TERMINATING if serving is None or serving else GOING
-    return NOT_READY
+    return _LOOKS[state_of_endpoint(endpoint)]

@@ -78,7 +78,7 @@ def describe(topology: Topology) -> str:
     left_out = topology.left_out()
     rest = f"; not in a slice: {', '.join(sorted(map(name_of, left_out)))}" if left_out else ""
     noun = "slice" if len(slices) == 1 else "slices"
-    ready = sum(1 for endpoint in endpoints if palette.of_conditions(endpoint.get("conditions") or {}) is palette.READY)
+    ready = sum(1 for endpoint in endpoints if palette.of_endpoint(endpoint) is palette.READY)
     return f"{subject} has {len(slices)} {noun}, {ready} of {len(endpoints)} endpoints ready: {'; '.join(parts)}{rest}."
 
 
@@ -106,7 +106,7 @@ def dot(topology: Topology) -> str:
         for row, endpoint in enumerate(endpoints):
             pod = topology.pod_of(endpoint)
             if pod is not None:
-                look = palette.of_conditions(endpoint.get("conditions") or {})
+                look = palette.of_endpoint(endpoint)
                 graph.edge(f"{slice_id}:e{row}", _pod_id(pod), style=look.line, color=look.colour)
                 drawn.add(name_of(pod))
     left_out = {name_of(pod) for pod in topology.left_out()[:MOST_ROWS]}
@@ -153,13 +153,13 @@ def _slice_label(one: Obj) -> str:
     if len(endpoints) > MOST_ROWS:
         counts: dict[palette.Look, int] = {}
         for endpoint in endpoints:
-            look = palette.of_conditions(endpoint.get("conditions") or {})
+            look = palette.of_endpoint(endpoint)
             counts[look] = counts.get(look, 0) + 1
         shown = [f"{look.sign} {count} {look.word}" for look, count in counts.items()]
         rows += [f'<TR><TD ALIGN="LEFT">{_text(line)}</TD></TR>' for line in shown]
     else:
         for row, endpoint in enumerate(endpoints):
-            look = palette.of_conditions(endpoint.get("conditions") or {})
+            look = palette.of_endpoint(endpoint)
             address = ", ".join(endpoint["addresses"])
             text = f'{look.sign} {_text(address)} <FONT COLOR="{look.colour}">{look.word}</FONT>'
             rows.append(f'<TR><TD PORT="e{row}" ALIGN="LEFT">{text}</TD></TR>')
@@ -175,7 +175,7 @@ def _endpoints_in_words(topology: Topology, one: Obj, count: int) -> str:
         return f"{count} endpoints"
     words = []
     for endpoint in _in_order(one):
-        look = palette.of_conditions(endpoint.get("conditions") or {})
+        look = palette.of_endpoint(endpoint)
         pod = topology.pod_of(endpoint)
         node = endpoint.get("nodeName") or (pod or {}).get("spec", {}).get("nodeName", "")
         zone = endpoint.get("zone") or topology.zones.get(node, "")

@@ -5,7 +5,6 @@ store and never calls another controller. Everything it does runs as a task of t
 """
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Protocol
@@ -293,7 +292,6 @@ class Recorder:
         self._loop = loop
         self._host = host
         self._seen: dict[tuple[str, ...], tuple[str, str, int]] = {}
-        self._count = 0
 
     def event(self, about: Obj, type: str, reason: str, message: str, field_path: str = "") -> None:
         """Record that something happened to `about`; `type` is Normal or Warning."""
@@ -318,9 +316,9 @@ class Recorder:
                 "events", seen[0], {"count": count, "lastTimestamp": now}, namespace, kind="strategic"
             )
             return
-        self._count += 1
-        digest = hashlib.sha256("\0".join((*key, self.component, str(self._count))).encode()).hexdigest()
-        name = f"{name_of(about)}.{digest[:16]}"
+        # Named by the nanosecond, as client-go does, so that a list by name is a list by time.
+        self._loop.recorded += 1
+        name = f"{name_of(about)}.{int(self._loop.clock.now * 1e9) + self._loop.recorded:x}"
         source = {"component": self.component} | ({"host": self._host} if self._host else {})
         event: Obj = {
             "apiVersion": "v1",
