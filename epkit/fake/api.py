@@ -418,6 +418,8 @@ def _with_managers(options: Options, managed: list[Obj] | None) -> _Managed:
 def _refused(kind: Kind, name: str, refusal: Refused) -> errors.ApiError:
     if refusal.forbidden:
         return errors.forbidden(kind.plural, name, refusal.forbidden, kind.group)
+    if refusal.internal:
+        return errors.unknown(refusal.internal)
     return errors.invalid(kind.kind, name, refusal.errors, kind.group)
 
 

@@ -112,13 +112,15 @@ class Refused(Exception):
 
     With `errors` the answer is 422 Invalid with those causes: an allocation that failed, as upstream's
     ``pkg/registry/core/service/storage/alloc.go`` reports it. With `forbidden` it is 403, as a plugin of
-    ``plugin/pkg/admission`` answers: ``pods "web" is forbidden: ...``.
+    ``plugin/pkg/admission`` answers: ``pods "web" is forbidden: ...``. With `internal` it is 500, where upstream
+    returns an error that is no Status.
     """
 
-    def __init__(self, errors: Sequence[FieldError] = (), forbidden: str = "") -> None:
-        super().__init__(forbidden or "; ".join(map(str, errors)))
+    def __init__(self, errors: Sequence[FieldError] = (), forbidden: str = "", internal: str = "") -> None:
+        super().__init__(forbidden or internal or "; ".join(map(str, errors)))
         self.errors = list(errors)
         self.forbidden = forbidden
+        self.internal = internal
 
 
 def nothing(*_: Any) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 from epkit.fake.kinds import pod_warnings, printing, workload
 from epkit.fake.kinds.base import Context, FieldError, Kind, Obj, invalid, required, unsupported
 from epkit.fake.kinds.columns import AGE, CONTAINERS, IMAGES, NAME, column
-from epkit.fake.kinds.common import drop_empty, drop_zero, fill, keep_spec, keep_status, reset_status
+from epkit.fake.kinds.common import drop_empty, drop_zero, fill, keep_spec, keep_status
 from epkit.fake.kinds.metadata import immutable
 from epkit.fake.kinds.names import name_is_subdomain
 from epkit.fake.kinds.pod_defaults import default_template
 
 _STRATEGIES = ["RollingUpdate", "OnDelete"]
+_TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 _COUNTS = ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady")
 
 
@@ -28,6 +29,23 @@ def default(daemon_set: Obj) -> None:
         fill(strategy.setdefault("rollingUpdate", {}), {"maxUnavailable": 1, "maxSurge": 0})
     default_template(spec.setdefault("template", {}))
     fill(daemon_set.setdefault("status", {}), dict.fromkeys(_COUNTS, 0))
+
+
+def prepare_create(daemon_set: Obj, context: Context) -> None:
+    daemon_set["status"] = dict.fromkeys(_COUNTS, 0)
+    _count_templates(daemon_set, 1)
+
+
+def prepare_update(new: Obj, old: Obj, context: Context) -> None:
+    keep_status(new, old, context)
+    count = int((old["metadata"].get("annotations") or {}).get(_TEMPLATE_GENERATION, 0))
+    _count_templates(new, count + (new["spec"]["template"] != old["spec"]["template"]))
+
+
+def _count_templates(daemon_set: Obj, count: int) -> None:
+    """An annotation stands for a field that apps/v1 no longer has."""
+    metadata = daemon_set["metadata"]
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), _TEMPLATE_GENERATION: str(count)}
 
 
 def validate(daemon_set: Obj, context: Context) -> list[FieldError]:
@@ -103,8 +121,8 @@ DAEMON_SET = Kind(
     ),
     row=row,
     default=default,
-    prepare_create=reset_status(dict.fromkeys(_COUNTS, 0)),
-    prepare_update=keep_status,
+    prepare_create=prepare_create,
+    prepare_update=prepare_update,
     prepare_status=keep_spec,
     validate=validate,
     validate_update=validate_update,

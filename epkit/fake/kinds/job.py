@@ -51,6 +51,8 @@ def prepare_create(job: Obj, context: Context) -> None:
         dict.fromkeys(_NAME_LABELS, metadata.get("name", "")) | dict.fromkeys(_UID_LABELS, metadata.get("uid", ""))
     )
     template["labels"] = labels
+    if not metadata.get("labels"):
+        metadata["labels"] = dict(labels)
     spec.setdefault("selector", {"matchLabels": {_UID_LABELS[1]: metadata.get("uid", "")}})
 
 

@@ -292,6 +292,5 @@ def _allocate_health_check(service: Obj, ports: _Ports) -> None:
     spec = service["spec"]
     asked = spec.get("healthCheckNodePort", 0)
     if asked and (fault := ports.take(asked)):
-        text = f"failed to allocate requested HealthCheck NodePort {asked}: {fault}"
-        raise Refused([invalid("spec.healthCheckNodePort", asked, text)])
+        raise Refused(internal=f"failed to allocate requested HealthCheck NodePort {asked}: {fault}")
     spec["healthCheckNodePort"] = asked or ports.next()

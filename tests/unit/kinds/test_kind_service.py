@@ -150,6 +150,16 @@ def test_load_balancers(rules: Rules) -> None:
     assert "nodePort" not in bare["ports"][0] and bare["externalTrafficPolicy"] == "Cluster"
 
 
+def test_a_health_check_port_that_is_taken_is_an_internal_error(rules: Rules) -> None:
+    rules.create(service("a", type="NodePort", ports=[{"port": 80, "nodePort": 30080}]))
+    wanted = service("b", type="LoadBalancer", externalTrafficPolicy="Local", healthCheckNodePort=30080)
+    with pytest.raises(Refused) as refused:
+        rules.prepared(wanted)
+    assert refused.value.internal == (
+        "failed to allocate requested HealthCheck NodePort 30080: provided port is already allocated"
+    )
+
+
 def test_a_service_changes_its_type_and_comes_back(rules: Rules) -> None:
     old = rules.create(service())
     address = old["spec"]["clusterIP"]

@@ -59,6 +59,17 @@ def test_defaults_of_daemon_sets(rules: Rules) -> None:
     }
 
 
+def test_a_daemon_set_counts_its_templates(rules: Rules) -> None:
+    key = "deprecated.daemonset.template.generation"
+    old = rules.create(workload("DaemonSet"))
+    assert old["metadata"]["annotations"] == {key: "1"}
+    same, _ = rules.update(old, spec={**old["spec"], "minReadySeconds": 5})
+    assert same["metadata"]["annotations"] == {key: "1"}
+    template = {**old["spec"]["template"], "metadata": {"labels": {"app": "x", "version": "2"}}}
+    newer, _ = rules.update(old, spec={**old["spec"], "template": template})
+    assert newer["metadata"]["annotations"] == {key: "2"}
+
+
 def job(**spec: Any) -> dict[str, Any]:
     made = workload("Job", "batch/v1", restart="Never", **spec)
     del made["spec"]["selector"]
