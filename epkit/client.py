@@ -227,4 +227,4 @@ class Client:
         answer = self.transport.send(method, path, query, body, content_type=content_type)
         if answer.code >= 400:
             raise ApiError(answer.body)
-        return answer.body  # type: ignore[no-any-return]
+        return answer.body

@@ -65,7 +65,7 @@ class Cluster:
         from epkit.targets.fake import make
 
         self.options = dict(options)
-        given = {key: str(value) if key == "nodes" else value for key, value in options.items()}
+        given: dict[str, Any] = {key: str(value) if key == "nodes" else value for key, value in options.items()}
         if os.environ.get("EPKIT_MODE"):
             # Under test, and where stored outputs are made, time starts at a fixed moment.
             given.setdefault("start", EPOCH)

@@ -63,7 +63,7 @@ def controller_of(obj: Obj) -> Obj | None:
     """The owner reference with ``controller: true``, or None (``metav1.GetControllerOf``)."""
     for reference in obj["metadata"].get("ownerReferences") or ():
         if reference.get("controller"):
-            return reference  # type: ignore[no-any-return]
+            return reference
     return None
 
 
@@ -83,7 +83,7 @@ def condition(obj: Obj, kind: str) -> Obj | None:
     """The condition of that type in ``status.conditions``, or None."""
     for entry in (obj.get("status") or {}).get("conditions") or ():
         if entry.get("type") == kind:
-            return entry  # type: ignore[no-any-return]
+            return entry
     return None
 
 

@@ -6,7 +6,7 @@ It knows no HTTP: :mod:`epkit.fake.http` puts it behind requests and answers.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from epkit.fake import kinds, subresources
@@ -16,13 +16,8 @@ from epkit.fake.kinds.base import FieldError, Kind, Refused, invalid
 from epkit.fake.lists import ListResult, list_objects, version_of
 from epkit.fake.names import Names, generated
 from epkit.fake.requests import Options, Route, delete_options, write_options
-from epkit.fake.store import Store
-from epkit.fake.wire import errors, patches
-
-try:
-    from epkit.fake.wire import fieldmanager
-except ImportError:
-    fieldmanager = None  # type: ignore[assignment]
+from epkit.fake.store import Objects, Store
+from epkit.fake.wire import errors, fieldmanager, patches
 from epkit.objects import Obj, copy, name_of, namespace_of
 
 #: Deleting one of these answers with the object, not with a Status (``ReturnDeletedObject`` of their storage).
@@ -221,8 +216,8 @@ class Api:
         if pending:
             return old, False
         finalizers = self._finalizers(obj, kind, options)
-        if finalizers != (obj["metadata"].get("finalizers") or []):
-            obj["metadata"]["finalizers"] = finalizers
+        if list(finalizers) != (obj["metadata"].get("finalizers") or []):
+            obj["metadata"]["finalizers"] = list(finalizers)
             if not finalizers:
                 del obj["metadata"]["finalizers"]
         if not graceful and finalizers:
@@ -300,7 +295,7 @@ class Api:
             name = meta.get("name") or ""
             raise errors.forbidden(kind.plural, name, why, kind.group, [cause])
 
-    def _check(self, kind: Kind, obj: Obj, faults: list[FieldError]) -> None:
+    def _check(self, kind: Kind, obj: Obj, faults: Sequence[FieldError]) -> None:
         if faults:
             raise errors.invalid(kind.kind, obj["metadata"].get("name", ""), faults, kind.group)
 
@@ -308,7 +303,7 @@ class Api:
         if not options.trusted:
             options.warnings += kind.warnings(obj, old)
 
-    def _manage(self, obj: Obj, old: Obj | None, options: Options, subresource: str, sent: list[Obj] | None) -> None:
+    def _manage(self, obj: Obj, old: Obj | None, options: Options, subresource: str, sent: Objects | None) -> None:
         """Keep ``metadata.managedFields``: who set which field."""
         if options.trusted and not options.field_manager:
             return
@@ -316,8 +311,7 @@ class Api:
             if options.managed is not None:
                 obj["metadata"]["managedFields"] = options.managed
             return
-        if fieldmanager is not None:
-            fieldmanager.track(obj, old, sent, options.field_manager, self.clock.timestamp(), subresource)
+        fieldmanager.track(obj, old, sent, options.field_manager, self.clock.timestamp(), subresource)
 
     def _write(self, kind: Kind, obj: Obj, options: Options) -> Obj:
         if options.dry_run:
@@ -358,7 +352,7 @@ class Api:
         _raise_generation(meta)
         return True, False
 
-    def _finalizers(self, obj: Obj, kind: Kind, options: Options) -> list[str]:
+    def _finalizers(self, obj: Obj, kind: Kind, options: Options) -> Sequence[str]:
         """The finalizers after the propagation policy has had its say (``deletionFinalizersForGarbageCollection``)."""
         present = list(obj["metadata"].get("finalizers") or [])
         policy = options.propagation
@@ -387,7 +381,7 @@ class WriteContext:
     def get(self, resource: str, name: str, namespace: str = "") -> Obj | None:
         return self._api.store.get(_PLURALS.get(resource, resource), namespace, name)
 
-    def list(self, resource: str, namespace: str | None = None) -> list[Obj]:
+    def list(self, resource: str, namespace: str | None = None) -> Objects:
         return self._api.store.list(_PLURALS.get(resource, resource), namespace or "")
 
     def name(self, *parts: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import orjson
 
@@ -17,6 +17,7 @@ from epkit.objects import Obj
 HISTORY = 50_000
 
 Key = tuple[str, str]  # namespace, name
+Objects = list[Obj]
 
 
 class Event:
@@ -78,7 +79,7 @@ class Store:
     def get(self, resource: str, namespace: str, name: str) -> Obj | None:
         return self._objects.get(resource, {}).get((namespace, name))
 
-    def list(self, resource: str, namespace: str = "") -> list[Obj]:
+    def list(self, resource: str, namespace: str = "") -> Objects:
         """All objects, by namespace and name; of one namespace if it is given."""
         objects = self._objects.get(resource)
         if not objects:
@@ -89,9 +90,9 @@ class Store:
         start, end = bisect_left(order, (namespace, "")), bisect_left(order, (namespace + "\0", ""))
         return [objects[key] for key in order[start:end]]
 
-    def resources(self) -> list[str]:
+    def resources(self) -> Sequence[str]:
         """The resources of which there are, or were, objects."""
-        return list(self._objects)
+        return tuple(self._objects)
 
     def put(self, resource: str, obj: Obj, actor: str = "") -> Obj:
         """Create or replace. `obj` gets the next resource version and belongs to the store from now on."""

@@ -148,7 +148,7 @@ def up(arguments: argparse.Namespace) -> int:
 
     plane = make(nodes=arguments.nodes, clock=arguments.clock, flags=flags_of(arguments))
     folder = None if arguments.kubeconfig else kubeconfig.private_folder()
-    path = arguments.kubeconfig or folder / "kubeconfig"
+    path: Path = arguments.kubeconfig if folder is None else folder / "kubeconfig"
     server = Server(plane, arguments.port)
     try:
         kubeconfig.write(path, kubeconfig.content(server.url, server.secret))

@@ -27,7 +27,8 @@ class SyncError(Exception):
 class Source(Protocol):
     """Where an informer's list and events come from: the store in process, or a watch of a real API server."""
 
-    def list(self, resource: str) -> Iterable[Obj]: ...
+    def list(self, resource: str) -> Iterable[Obj]:
+        """All objects of a resource of :data:`epkit.client.RESOURCES`, as they are now."""
 
     def subscribe(self, resource: str, handle: Callable[[str, Obj], None]) -> Callable[[], None]:
         """Call `handle` with ``(ADDED|MODIFIED|DELETED, object)`` for every change from now on."""
@@ -430,7 +431,10 @@ class Kit(Protocol):
     """What the cluster hands to its controllers."""
 
     loop: Loop
-    source: Source
+
+    @property
+    def source(self) -> Source:
+        """Where informers list and watch."""
 
     def client(self, user: str) -> Client:
         """A client that writes in the name of `user`, such as "endpointslice-controller"."""
