@@ -175,7 +175,7 @@ def namespace_is_terminating(error: ApiError) -> bool:
     return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
 
 
-def slow_start_batch(count: int, create: Callable[[], None]) -> tuple[int, Exception | None]:
+def slow_start_batch(count: int, create: Callable[[], object]) -> tuple[int, Exception | None]:
     """Call `create` up to `count` times in batches of 1, 2, 4, 8 …; a batch with a failure is the last one.
 
     So a quota that is used up costs a few refusals and not hundreds. Returns how many calls succeeded, and the first

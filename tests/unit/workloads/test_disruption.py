@@ -94,7 +94,7 @@ class TestStatus:
         kit.add("pods", {"metadata": {"name": "p", "namespace": "default", "labels": {"app": "web"}}, "spec": {}})
         kit.add("poddisruptionbudgets", a_budget(maxUnavailable=1))
         kit.settle()
-        shown = "&LabelSelector{MatchLabels:map[string]string{app: web,},MatchExpressions:[]LabelSelectorRequirement{},}"
+        shown = "&LabelSelector{MatchLabels:map[string]string{app: web,},MatchExpressions:[]LabelSelectorRequirement{},"
         assert shown in kit.events("UnmanagedPods")[0]
         assert status(kit)["disruptionsAllowed"] == 0
 

@@ -187,16 +187,14 @@ class Double:
         """Let time do its work and every live pod become ready, until nothing changes any more."""
         while True:
             self.settle()
-            for pod in self.all("pods"):
-                if "deletionTimestamp" in pod["metadata"]:
-                    self.end(pod)
-            waiting = [pod for pod in self.all("pods") if pod["status"]["phase"] == "Pending"]
+            going = [pod for pod in self.all("pods") if "deletionTimestamp" in pod["metadata"]]
+            waiting = [pod for pod in self.all("pods") if pod["status"]["phase"] == "Pending" and pod not in going]
+            for pod in going:
+                self.end(pod)
             for pod in waiting:
                 self.set_pod(pod)
-            if not waiting:
-                self.settle()
-                if all(pod["status"]["phase"] != "Pending" for pod in self.all("pods")):
-                    return
+            if not going and not waiting:
+                return
 
     def end(self, pod: Obj) -> None:
         """Its kubelet says that the pod is gone."""
