@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from epkit.objects import Obj, annotations_of, labels_of, name_of, namespace_of
 from epkit.proxy.names import NamespacedName, ServicePortName, join_host_port
@@ -25,7 +25,10 @@ ANNOTATION_TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One address and port behind a service port, as one node sees it: `is_local` depends on the node."""
+    """One address and port behind a service port, as one node sees it: `is_local` depends on the node.
+
+    `node_name` is the node that the endpoint runs on, "" where the slice does not say.
+    """
 
     ip: str
     port: int
@@ -35,6 +38,7 @@ class Endpoint:
     terminating: bool = False
     zone_hints: frozenset[str] = frozenset()
     node_hints: frozenset[str] = frozenset()
+    node_name: str = ""
 
     def __str__(self) -> str:
         return join_host_port(self.ip, self.port)
@@ -71,6 +75,7 @@ def _slice_info(endpoint_slice: Obj, node: str) -> _SliceInfo:
                 ip=str(ipaddress.ip_address(addresses[0])),  # the API allows more addresses; kube-proxy reads the first
                 port=0,
                 is_local=bool(node) and entry.get("nodeName") == node,
+                node_name=entry.get("nodeName") or "",
                 ready=True if ready is None else bool(ready),
                 serving=True if serving is None else bool(serving),
                 terminating=bool(conditions.get("terminating")),
@@ -101,16 +106,7 @@ def merge_slices(service: NamespacedName, slices: Mapping[str, _SliceInfo]) -> E
             for entry in info.endpoints:
                 text = join_host_port(entry.ip, port)
                 if text not in endpoints or not entry.terminating:
-                    endpoints[text] = Endpoint(
-                        entry.ip,
-                        port,
-                        entry.is_local,
-                        entry.ready,
-                        entry.serving,
-                        entry.terminating,
-                        entry.zone_hints,
-                        entry.node_hints,
-                    )
+                    endpoints[text] = replace(entry, port=port)
     return {name: tuple(found[text] for text in sorted(found)) for name, found in merged.items() if found}
 
 

@@ -15,7 +15,6 @@ import ipaddress
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Literal
 
 from epkit.objects import Obj, name_of, namespace_of
 from epkit.proxy.backend import Backend, SyncReport, local_service_port
@@ -33,8 +32,6 @@ from epkit.proxy.runner import ManualClock
 from epkit.proxy.services import ServiceChangeTracker, ServiceMap, family_of, health_check_node_ports
 from epkit.proxy.validate import check_objects
 
-Mode = Literal["iptables", "nftables"]
-Family = Literal["IPv4", "IPv6"]
 #: Everything is written anew after this many seconds, changed or not. Not in large clusters.
 FULL_SYNC_PERIOD = 3600.0
 
@@ -72,8 +69,8 @@ class Proxy:
     def __init__(
         self,
         node: str,
-        mode: Mode = "iptables",
-        family: Family = "IPv4",
+        mode: str = "iptables",
+        family: str = "IPv4",
         *,
         cluster_cidr: str | None = DEFAULT_CLUSTER_CIDR,
         service_cidr: str | None = DEFAULT_SERVICE_CIDR,

@@ -7,11 +7,11 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 
-import canonical
+import canonical_rules as canonical
 import pytest
-from clusters import clusters
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from random_clusters import clusters
 
 from epkit.proxy import Proxy
 
@@ -101,7 +101,7 @@ def test_the_kernel_lists_what_rules_says_after_every_sync(mode: str, family: st
     @given(st.lists(clusters(family), min_size=2, max_size=4), st.lists(st.sampled_from((0.5, 1.5, 40.0)), min_size=4))
     def syncs_in_a_row(states: list[list[dict]], pauses: list[float]) -> None:
         nonlocal syncs
-        proxy = Proxy("node-1", mode, family)  # type: ignore[arg-type]
+        proxy = Proxy("node-1", mode, family)
         for i, (state, pause) in enumerate(zip(states, pauses, strict=False)):
             report = proxy.sync(state)
             if report.lines:

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cases import RECORDINGS, proxy
-from netns import Network
-from test_recorded_routes import SOURCES, likely
+from netns_network import Network
+from recorded_cases import RECORDINGS, proxy
 from test_real_kernel_rules import jumps
+from test_recorded_routes import SOURCES, likely
 
 from epkit.proxy import Proxy
 from epkit.proxy.services import family_of

@@ -17,7 +17,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from cases import NAMES, RECORDINGS, proxy
+from recorded_cases import NAMES, RECORDINGS, proxy
 
 from epkit.proxy import Proxy
 from epkit.proxy.services import family_of

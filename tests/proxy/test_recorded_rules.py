@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-import canonical
+import canonical_rules as canonical
 import pytest
-from cases import NAMES, RECORDINGS, UNDEFINED, objects, proxy
+from recorded_cases import NAMES, RECORDINGS, UNDEFINED, objects, proxy
 
 from epkit.objects import copy
 from epkit.proxy import Proxy
@@ -32,7 +32,7 @@ def test_rules_are_the_recorded_ones(name: str, form: str) -> None:
     ours = canonical_form(proxy(name, mode, family).rules())
     if name == UNDEFINED:
         # Either of the two slices may win upstream. Here the last name does: with the names swapped, the other one.
-        swapped = Proxy("node-1", mode, family)  # type: ignore[arg-type]
+        swapped = Proxy("node-1", mode, family)
         swapped.sync(with_slices_swapped(objects(name)))
         other = canonical_form(swapped.rules())
         assert ours != other

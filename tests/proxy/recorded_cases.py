@@ -30,6 +30,6 @@ def proxy(name: str, mode: str, family: str = "IPv4", *, pod_cidrs: bool = False
         for obj in given:
             if obj["kind"] == "Node" and obj["metadata"]["name"] == "node-1":
                 obj["spec"]["podCIDRs"] = POD_CIDRS
-    made = Proxy("node-1", mode, family)  # type: ignore[arg-type]
+    made = Proxy("node-1", mode, family)
     made.sync(given)
     return made

@@ -4,8 +4,8 @@
                                       node-1 172.31.254.11 ──veth── world: pods of other nodes, machines outside
     rpod 10.244.2.9 ────────veth──────┘
 
-Each pod's gateway is 10.244.1.1. "rpod" is the client on another node: it has a wire of its own, so that what answers it
-passes node-1 again.
+Each pod's gateway is 10.244.1.1. "rpod" is the client on another node: it has a wire of its own, so that what answers
+it passes node-1 again.
 """
 
 from __future__ import annotations
