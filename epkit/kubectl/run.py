@@ -17,7 +17,7 @@ from epkit.client import Transport
 from epkit.kubectl import binary
 from epkit.kubectl.builtin import args as command_line
 from epkit.kubectl.builtin import run as run_builtin
-from epkit.kubectl.builtin.failures import KubectlError, describe
+from epkit.kubectl.builtin.failures import KubectlError, printed
 from epkit.kubectl.builtin.session import Editor, Session
 
 #: no command runs longer than this, in seconds
@@ -108,7 +108,7 @@ def _built_in(
     try:
         parsed = command_line.parse(words)
     except KubectlError as failure:
-        text, code = describe(failure)
+        text, code = printed(failure)
         return Completed(code, "", text)
     session = Session(
         transport,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from epkit.errors import ApiError
-from epkit.kubectl.builtin.failures import KubectlError, NotInSubset, describe
+from epkit.kubectl.builtin.failures import KubectlError, NotInSubset, printed
 from epkit.kubectl.builtin.session import Session
 
 _HOMES = {
@@ -38,7 +38,7 @@ def run(session: Session) -> int:
     try:
         _command(session.args.command)(session)
     except (KubectlError, ApiError) as failure:
-        text, code = describe(failure)
+        text, code = printed(failure)
         session.err(text)
         return code
     return 0

@@ -10,7 +10,7 @@ from epkit.errors import ApiError
 from epkit.kubectl.builtin import formats, merge_keys, threeway, writing
 from epkit.kubectl.builtin.failures import KubectlError, NotInSubset, UsageError, at_source, raise_all
 from epkit.kubectl.builtin.gotext import json_text
-from epkit.kubectl.builtin.selection import Info, as_list, select
+from epkit.kubectl.builtin.selection import Info, select
 from epkit.kubectl.builtin.session import Session
 from epkit.kubectl.builtin.yamlout import dump
 from epkit.objects import Obj
@@ -48,7 +48,8 @@ def apply(session: Session) -> None:
     if formats.structured(args) and applied:
         show = formats.printer(session, "")
         objects = [Info(i.mapping, i.namespace, i.name, formats.ordered(i.obj)) for i in applied]
-        show(objects[0].obj if len(objects) == 1 else as_list(objects))
+        listed = {"kind": "List", "apiVersion": "v1", "metadata": {}, "items": [each.obj for each in objects]}
+        show(objects[0].obj if len(objects) == 1 else listed)
     raise_all(failures)
 
 
@@ -90,7 +91,7 @@ def _patch(session: Session, info: Info, modified: Obj, current: Obj) -> Obj:
             return patch
         kind = "merge" if schema is None else "strategic"
         try:
-            info.obj = writing.patch(session, info, patch, kind)
+            info.obj = writing.patch(session, info, patch, kind, validate=True)
             return patch
         except ApiError as error:
             if error.reason != "Conflict" or attempt == _TRIES - 1:
@@ -158,6 +159,6 @@ def view_last_applied(session: Session) -> None:
     for info in selection.infos:
         note = writing.note_of(info.obj)
         if note is None:
-            raise KubectlError(f"no last-applied-configuration annotation found on resource: {info.name}")
+            continue  # as upstream, which says nothing
         applied = json.loads(note)
         session.out(dump(applied) if args["output"] == "yaml" else json_text(applied, 2) + "\n")

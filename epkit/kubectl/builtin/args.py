@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from epkit.kubectl.builtin.failures import FlagError, KubectlError, NotInSubset
+from epkit.kubectl.builtin.failures import FlagError, KubectlError, NotInSubset, UsageError
 from epkit.kubectl.builtin.flag_table import ALIASES, COMMANDS, FAMILIES, GLOBAL, WITHOUT_VALUE, WORDS
 from epkit.kubectl.builtin.gotext import parse_duration, quote
+
+
+#: commands that do nothing without one of their own commands
+_HOMELESS = ("create service", "create secret", "rollout", "set", "auth", "certificate", "top", "config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +101,14 @@ def _command(argv: list[str]) -> tuple[str, list[str]]:
         elif name in FAMILIES:
             longer = ALIASES.get(f"{name} {word}", f"{name} {word}")
             if longer.rpartition(" ")[2] not in FAMILIES[name]:
-                break
+                if name not in _HOMELESS:
+                    break
+                raise UsageError(name, f"unknown command {quote(word)}")
             name = longer
         else:
             break
         taken.add(position)
-    if not name or name not in COMMANDS:
+    if not name or name not in COMMANDS or name in _HOMELESS:
         raise NotInSubset(name or "without a command")
     return name, [word for position, word in enumerate(argv) if position not in taken]
 

@@ -61,7 +61,16 @@ def typed(session: Session, obj: Obj, *, what: str = "") -> None:
         if what:
             raise KubectlError(f"failed to create {what}: {error.message}") from None
         raise
-    show({"apiVersion": obj["apiVersion"], "kind": obj["kind"]} | made)
+    show(_as_typed({"apiVersion": obj["apiVersion"], "kind": obj["kind"]} | made))
+
+
+def _as_typed(made: Obj) -> Obj:
+    """What the server made, as it prints after Go's types: with the empty fields that those never leave out."""
+    if made["kind"] == "Deployment":
+        spec = made["spec"]
+        template = spec["template"] | {"metadata": {"creationTimestamp": None, **spec["template"]["metadata"]}}
+        return {"status": {}} | made | {"spec": spec | {"template": template}}
+    return made
 
 
 def _online(session: Session) -> bool:
@@ -112,6 +121,7 @@ def deployment(session: Session) -> None:
             },
             "status": {},
         },
+        what="deployment",
     )
 
 
@@ -135,7 +145,7 @@ def namespace(session: Session) -> None:
 def service_account(session: Session) -> None:
     """``kubectl create serviceaccount NAME``"""
     name = writing.one_name(session)
-    typed(session, {"kind": "ServiceAccount", "apiVersion": "v1", "metadata": meta(name)})
+    typed(session, {"kind": "ServiceAccount", "apiVersion": "v1", "metadata": meta(name)}, what="serviceaccount")
 
 
 def config_map(session: Session) -> None:

@@ -82,10 +82,11 @@ class Resources:
         """
         word = argument.lower()
         name, _, group = word.partition(".")
-        version, _, versioned_group = group.partition(".")
-        for candidates in (self._matching(name, versioned_group, version), self._matching(name, group, "")):
-            if candidates:
-                return candidates[0]
+        version, dot, versioned_group = group.partition(".")
+        candidates = self._matching(name, versioned_group, version) if dot else []
+        candidates = candidates or self._matching(name, group, "")
+        if candidates:
+            return candidates[0]
         raise KubectlError(f"the server doesn't have a resource type {quote(argument.partition('.')[0])}")
 
     def _matching(self, name: str, group: str, version: str) -> list[Mapping]:

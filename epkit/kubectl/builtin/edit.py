@@ -29,13 +29,16 @@ _HEADER = """\
 #
 """
 
+#: an editor without a person in front of it may change the file for ever without making it valid
+_OPENINGS = 10
+
 
 def edit(session: Session) -> None:
     """Open objects in an editor and send what was changed as a patch."""
     args = session.args
     if args["output"] not in ("", "yaml", "json", "name"):
         formats.printer(session, "edited")
-    selection = select(session, latest=True)
+    selection = select(session, everything=True, latest=True)
     raise_all(selection.failures)
     infos = selection.infos
     if not infos:
@@ -58,7 +61,7 @@ class _Edit:
         content: Obj = shown[0].obj if len(shown) == 1 else as_list(shown)
         original = json_text(content, 4) + "\n" if self.json else dump(content)
         text, failed = original, False
-        while True:
+        for _ in range(_OPENINGS):
             edited = self._open(text)
             if failed and _same(edited, text):
                 return self._keep(edited, KubectlError("Edit cancelled, no valid changes were saved."))
@@ -82,6 +85,7 @@ class _Edit:
             if not again:
                 return
             failed = True
+        self._keep(text, KubectlError(f"Edit cancelled: the changes were still not valid after {_OPENINGS} tries."))
 
     def _open(self, text: str) -> str:
         header = "" if self.json else _HEADER

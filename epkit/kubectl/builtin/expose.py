@@ -22,7 +22,7 @@ _POD_TEMPLATES = (("apps", "Deployment"), ("apps", "ReplicaSet"), ("", "Replicat
 def expose(session: Session) -> None:
     """Make a Service whose selector, ports and labels are those of a workload, a pod or another Service."""
     show = formats.printer(session, "exposed")
-    selection = select(session)
+    selection = select(session, selecting=False)
     raise_all(selection.failures)
     for info in selection.infos:
         service = overridden(session, _service(session, info))

@@ -73,10 +73,10 @@ def at_source(action: str, source: str, failure: ApiError) -> ApiError:
     return ApiError(status)
 
 
-def describe(failure: Exception) -> tuple[str, int]:
+def printed(failure: Exception) -> tuple[str, int]:
     """What kubectl prints to stderr for a failure, and its exit status (``cmdutil.CheckErr``).
 
-    >>> describe(KubectlError("couldn't find port via --port flag or introspection"))
+    >>> printed(KubectlError("couldn't find port via --port flag or introspection"))
     ("error: couldn't find port via --port flag or introspection\\n", 1)
     """
     if isinstance(failure, Several):
@@ -110,7 +110,7 @@ def _server(failure: ApiError) -> str:
 def _invalid(status: Obj) -> str:
     details = status.get("details")
     if details is None:
-        return "The request is invalid\n"
+        return f"The request is invalid: {status.get('message', '')}\n"
     text = "The request is invalid"
     if details.get("kind") or details.get("name"):
         text = f"The {details.get('kind', '')} {quote(details.get('name', ''))} is invalid"

@@ -20,7 +20,7 @@ GLOBAL = (
 
 COMMANDS: dict[str, str] = {
     "get": f"{_PRINT} {_FILES} A/all-namespaces:b chunk-size:i=500 field-selector:s ignore-not-found:b "
-    "L/label-columns:l no-headers:b !output-watch-events:b raw:s l/selector:s !server-print:b=true show-kind:b "
+    "L/label-columns:l no-headers:b !output-watch-events:b !raw:s l/selector:s !server-print:b=true show-kind:b "
     "show-labels:b sort-by:s subresource:s w/watch:b watch-only:b",
     "describe": f"{_FILES} A/all-namespaces:b chunk-size:i=500 l/selector:s show-events:b=true",
     "create": f"{_PRINT} {_DRY} {_FILES} !edit:b field-manager:s=kubectl-create !raw:s save-config:b l/selector:s "

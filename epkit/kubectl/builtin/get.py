@@ -10,10 +10,10 @@ from typing import Any
 
 from epkit.client import TABLE
 from epkit.errors import ApiError
-from epkit.kubectl.builtin import formats
+from epkit.kubectl.builtin import formats, quantity
 from epkit.kubectl.builtin.columns import relaxed
 from epkit.kubectl.builtin.failures import KubectlError, NotInSubset, UsageError, raise_all
-from epkit.kubectl.builtin.gotext import json_text, quote
+from epkit.kubectl.builtin.gotext import quote
 from epkit.kubectl.builtin.jsonpath import JsonPath, JsonPathError
 from epkit.kubectl.builtin.selection import Info, Selection, as_list, select
 from epkit.kubectl.builtin.session import Session
@@ -26,8 +26,6 @@ _ACCEPT = f"{TABLE},application/json;as=Table;v=v1beta1;g=meta.k8s.io,applicatio
 def get(session: Session) -> None:
     """Print objects: as the server's tables, or in the form of ``-o``."""
     args = session.args
-    if args["raw"]:
-        return _raw(session)
     if args["watch"] or args["watch-only"]:
         raise KubectlError(
             "kubectl get --watch does not end by itself: not in the built-in subset. In a notebook, put the commands "
@@ -49,13 +47,6 @@ def get(session: Session) -> None:
         _tables(session)
     else:
         _objects(session)
-
-
-def _raw(session: Session) -> None:
-    path, _, query = session.args["raw"].partition("?")
-    pairs = dict(pair.partition("=")[::2] for pair in query.split("&")) if query else {}
-    body = session.send("GET", path, pairs)
-    session.out(body if isinstance(body, str) else json_text(body, sort=False) + "\n")
 
 
 def _without_missing(session: Session, selection: Selection) -> None:
@@ -150,7 +141,8 @@ def _sorted_infos(infos: list[Info], template: str) -> list[Info]:
 def _sorted_table(table: Obj, template: str) -> Obj:
     rows = table.get("rows") or []
     keys = [_sort_key(template, row["object"]) for row in rows]
-    _check_found(template, keys)
+    if keys and all(key is None for key in keys):
+        return table | {"rows": []}  # as upstream, which prints nothing when no row has the field
     order = sorted(range(len(rows)), key=lambda i: _KEY(keys[i]))
     return table | {"rows": [rows[i] for i in order]}
 
@@ -168,19 +160,17 @@ def _check_found(template: str, keys: list[Any]) -> None:
         raise KubectlError(f"couldn't find any field with path {quote(template)} in the list of objects")
 
 
-_QUANTITY = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?")
-
-
 def _compare(a: Any, b: Any) -> int:
     if a is None or b is None:
         return (a is not None) - (b is not None)
     if isinstance(a, str) and isinstance(b, str):
-        from epkit.kubectl.builtin.quantity import parse
-
-        if _QUANTITY.fullmatch(a) and _QUANTITY.fullmatch(b):
-            x, y = parse(a), parse(b)
-            return (x > y) - (x < y)
-        return (_natural(a) > _natural(b)) - (_natural(a) < _natural(b))
+        x: Any = _natural(a)
+        y: Any = _natural(b)
+        try:
+            x, y = quantity.parse(a), quantity.parse(b)
+        except ValueError:
+            pass  # texts, not quantities
+        return (x > y) - (x < y)
     if type(a) is not type(b) or isinstance(a, (dict, list)):
         raise NotInSubset("get --sort-by with values that are not all texts or all numbers")
     return (a > b) - (a < b)

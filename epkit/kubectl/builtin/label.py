@@ -4,10 +4,12 @@ Source: ``k8s.io/kubectl/pkg/cmd/label/label.go`` and ``pkg/cmd/annotate/annotat
 """
 from __future__ import annotations
 
+import re
+
 from epkit.errors import ApiError
 from epkit.kubectl.builtin import formats, threeway, writing
 from epkit.kubectl.builtin.failures import KubectlError, NotInSubset, raise_all
-from epkit.kubectl.builtin.gotext import json_text
+from epkit.kubectl.builtin.gotext import json_text, quote
 from epkit.kubectl.builtin.selection import Info, select
 from epkit.kubectl.builtin.session import Session
 from epkit.objects import Obj
@@ -73,12 +75,22 @@ def _parse(pairs: list[str], noun: str) -> tuple[dict[str, str], list[str]]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if equals and key:
+            if noun == "label" and not _VALUE.fullmatch(value):
+                raise KubectlError(f"invalid label value: {quote(pair)}: {_VALUE_HELP}")
             changes[key] = value
         elif not equals and pair.endswith("-") and pair != "-":
             removals.append(pair[:-1])
         else:
             raise KubectlError(f"unknown {noun} spec: {pair}")
     return changes, removals
+
+
+_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
+_VALUE_HELP = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end "
+    "with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+    f"'{_VALUE.pattern}')"
+)
 
 
 def _list(session: Session, info: Info, field: str, several: bool) -> None:
@@ -113,12 +125,13 @@ def _change_one(
         meta["resourceVersion"] = args["resource-version"]
     new = old | {"metadata": meta}
     said = _said(old, new, done, field, args["overwrite"])
+    shown = new
     if formats.dry_run(session) != "client":
         patch = threeway.json_merge(old, new)
-        info.obj = writing.patch(session, info, patch, "merge") if patch or args["resource-version"] else old
-    else:
-        info.obj = new
-    formats.printer(session, said)(formats.ordered(info.obj))
+        made = writing.patch(session, info, patch, "merge") if patch or args["resource-version"] else old
+        # as upstream: what annotate prints is the server's answer, what label prints is its own work
+        shown = made if field == "annotations" else new
+    formats.printer(session, said)(formats.ordered(shown))
 
 
 def _taken(field: str, key: str, value: str, version: str) -> KubectlError:

@@ -86,7 +86,7 @@ def documents(text: str, source: str) -> Iterator[Document | Exception]:
         try:
             value = load(part)
         except yaml.YAMLError as error:
-            yield KubectlError(f"error parsing {source}: error converting YAML to JSON: yaml: {_yaml_text(error)}")
+            yield KubectlError(f"error parsing {source}: error converting YAML to JSON: yaml: {yaml_fault(error)}")
             continue
         if value is None:
             continue
@@ -128,7 +128,8 @@ _YAML_WORDS = (
 )
 
 
-def _yaml_text(error: yaml.YAMLError) -> str:
+def yaml_fault(error: yaml.YAMLError) -> str:
+    """What is wrong with a text, in the words of Go's parser."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return str(error)
     problem = error.problem or ""

@@ -11,7 +11,7 @@ import yaml
 from epkit.errors import ApiError
 from epkit.kubectl.builtin import formats, writing
 from epkit.kubectl.builtin.failures import KubectlError, NotInSubset, raise_all
-from epkit.kubectl.builtin.manifests import load
+from epkit.kubectl.builtin.manifests import load, yaml_fault
 from epkit.kubectl.builtin.selection import select
 from epkit.kubectl.builtin.session import Session
 
@@ -30,7 +30,7 @@ def patch(session: Session) -> None:
     try:
         content = load(text)
     except yaml.YAMLError as error:
-        raise KubectlError(f'unable to parse "{text}": yaml: {error}') from None
+        raise KubectlError(f'unable to parse "{text}": yaml: {yaml_fault(error)}') from None
     if formats.dry_run(session) == "client":
         raise NotInSubset("patch --dry-run=client (use --dry-run=server)")
     selection = select(session)

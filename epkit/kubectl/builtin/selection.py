@@ -63,17 +63,21 @@ def select(
     accept: str = "application/json",
     query: dict[str, str] | None = None,
     stop_at_first: bool = False,
+    selecting: bool = True,
 ) -> Selection:
     """The objects of a command, by its ``-f``, arguments, ``-l``, ``--field-selector``, ``--all`` and ``-A``.
 
     `everything`: a bare type stands for all of its objects. `fetch=False` leaves named objects unread. `latest` reads
-    what files name from the server. With another `accept` every answer (a Table, say) becomes one Info.
+    what files name from the server. Without `selecting`, a ``--selector`` is for something else. With another `accept`
+    every answer (a Table, say) becomes one Info.
 
     Raises:
         KubectlError: the arguments make no sense, or (with `stop_at_first`) an object cannot be read.
     """
     words = list(session.args.words if words is None else words)
-    labels, fields = session.args.get("selector", "").strip(), session.args.get("field-selector", "").strip()
+    labels, fields = "", ""
+    if selecting:
+        labels, fields = session.args.get("selector", "").strip(), session.args.get("field-selector", "").strip()
     select_all = bool(session.args.get("all", False)) and session.args.command != "apply"
     builder = _Builder(session, fetch, accept, dict(query or {}), labels, fields, stop_at_first)
     files = session.args.get("filename") or []
@@ -117,12 +121,6 @@ def expand(session: Session, types: str) -> list[Mapping]:
         category = session.resources.category(word)
         if category:
             found += category
-        elif word == "":
-            raise KubectlError(
-                "arguments in resource/name form must have a single resource and name"
-                if types == ""
-                else "the server doesn't have a resource type \"\""
-            )
         else:
             found.append(session.resources.find(word))
     return found

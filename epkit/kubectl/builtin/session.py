@@ -133,12 +133,15 @@ class Session:
         """
         limit = min(seconds, self.timeout) if seconds > 0 else self.timeout
         end = time.monotonic() + limit
-        idle = 0
+        idle, seen = 0, ""
         while True:
             body = self.send("GET", mapping.path(namespace), {"fieldSelector": f"metadata.name={name}"})
             kind = {"apiVersion": mapping.api_version, "kind": mapping.kind}
             found = [kind | item for item in body.get("items") or ()]
-            yield found[0] if found else None
+            version = found[0]["metadata"].get("resourceVersion", "") if found else "none"
+            if version != seen:
+                yield found[0] if found else None
+            seen = version
             remaining = end - time.monotonic()
             if self.paused() or remaining <= 0 or idle >= 2:
                 return
@@ -152,7 +155,9 @@ class Session:
             for event in self.transport.watch(mapping.path(namespace), query):
                 if event["type"] in ("ADDED", "MODIFIED", "DELETED"):
                     came = True
-                    yield None if event["type"] == "DELETED" else event["object"]
+                    gone = event["type"] == "DELETED"
+                    seen = "none" if gone else event["object"]["metadata"].get("resourceVersion", "")
+                    yield None if gone else event["object"]
                 elif event["type"] == "ERROR":
                     break
                 if time.monotonic() > end:

@@ -56,7 +56,7 @@ def describe(session: Session) -> None:
             'You must specify the type of resource to describe. Use "kubectl api-resources" for a complete list of '
             "supported resources."
         )
-    selection = select(session, everything=True)
+    selection = select(session, everything=True, latest=True)
     failures = list(selection.failures)
     if len(failures) == 1 and len(args.words) == 2 and selection.named and _not_found(failures[0]):
         return _by_beginning(session, failures[0])
