@@ -17,7 +17,7 @@ from epkit.fake.kinds.base import Kind
 from epkit.fake.lists import ListResult
 from epkit.fake.requests import Options, Route, delete_options, route_of, write_options
 from epkit.fake.watches import Watch, WatchEvent
-from epkit.fake.wire import decode, discovery, errors, openapi, protobuf, tables
+from epkit.fake.wire import decode, discovery, errors, openapi, patches, protobuf, tables
 from epkit.objects import Obj
 
 JSON = "application/json"
@@ -147,6 +147,8 @@ class Http:
                 case "PATCH" if route.name:
                     options = write_options(query, "PatchOptions", actor)
                     patch_type = _media_type(headers.get("content-type", ""))
+                    if patch_type == patches.APPLY:
+                        options.field_manager = query.get("fieldManager", "")  # who applies has to say so
                     patched, was_created = self.api.patch(route, body, patch_type, options)
                     shown = subresources.view(route, patched)
                     return self._object(201 if was_created else 200, shown, route, accept, warnings + options.warnings, query)
