@@ -4,9 +4,14 @@ A page without Graphviz would put another function behind the same name.
 """
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from epkit.errors import EpkitError
 
@@ -39,6 +44,26 @@ def _with_library(dot: str) -> str:
             "Pictures need Graphviz. Install it with `pip install pygraphviz`, or put the program `dot` on PATH; "
             "everything else works without it."
         ) from None
-    graph = pygraphviz.AGraph(string=dot)
-    svg: bytes | str = graph.draw(format="svg", prog="dot")
+    with _quiet() as said:
+        try:
+            svg: bytes | str = pygraphviz.AGraph(string=dot).draw(format="svg", prog="dot")
+        except Exception as error:  # the library raises whatever its C part makes of a fault
+            raise EpkitError(f"Graphviz cannot draw this picture: {error} {said()}".strip()) from error
     return svg.decode() if isinstance(svg, bytes) else svg
+
+
+@contextmanager
+def _quiet() -> Iterator[Callable[[], str]]:
+    """Keep what C code writes to the process's stderr, such as Fontconfig's warnings, out of the notebook.
+
+    Gives a function that returns what was written.
+    """
+    with tempfile.TemporaryFile() as kept:
+        sys.stderr.flush()
+        outer = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield lambda: (kept.seek(0), kept.read().decode(errors="replace"))[1]
+        finally:
+            os.dup2(outer, 2)
+            os.close(outer)
