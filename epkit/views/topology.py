@@ -86,7 +86,7 @@ def dot(topology: Topology) -> str:
     """The picture in Graphviz's language."""
     graph = graphviz.Digraph("topology")
     graph.attr(rankdir="LR", bgcolor=palette.CARD, fontname="Helvetica,Arial,sans-serif", fontsize="11", nodesep="0.15",
-               ranksep="0.7", fontcolor=palette.INK, compound="true", pad="0.2", margin="10")
+               ranksep="0.7", fontcolor=palette.INK, compound="true", pad="0.2")
     graph.attr("node", fontname="Helvetica,Arial,sans-serif", fontsize="11", color=palette.INK, fontcolor=palette.INK,
                shape="box", style="filled", fillcolor=palette.CARD)
     graph.attr("edge", color=palette.FAINT, arrowsize="0.7", fontsize="10")
