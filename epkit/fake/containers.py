@@ -18,6 +18,8 @@ from epkit.fake.images import Image
 from epkit.objects import Obj
 
 WAITING, RUNNING, TERMINATED = "waiting", "running", "terminated"
+#: the back-off of restarts, in seconds: the first, the longest, and after which time it is forgotten
+BACKOFF, LONGEST_BACKOFF, BACKOFF_FORGOTTEN = 10, 300, 600
 
 
 @dataclass
@@ -60,13 +62,13 @@ class Container:
     started_at: float = 0.0
     ended: Ended | None = None
     before: Ended | None = None  # how the process before this one ended
-    backoff: float = 0.0
-    backoff_at: float = 0.0
     changed: list[Callable[[], None]] = field(default_factory=list)
     _files: dict[str, str] | None = None
     _ports: set[int] | None = None
     _lines: list[tuple[float, str]] = field(default_factory=list)
     _before: list[tuple[float, str]] = field(default_factory=list)
+    _backoff: int = 0
+    _backoff_raised: float = 0.0
 
     def __repr__(self) -> str:
         return f"<Container {self.name} {self.state} restarts={self.restarts}>"
@@ -187,6 +189,17 @@ class Container:
 
     def wait(self, why: str, message: str = "") -> None:
         self.state, self.why, self.message = WAITING, why, message
+
+    def backoff_at(self, now: float) -> int:
+        """Seconds to wait before its next restart; none for the first one, or after ten good minutes."""
+        if now - self._backoff_raised > BACKOFF_FORGOTTEN:
+            self._backoff = 0
+        return self._backoff
+
+    def raise_backoff(self, now: float) -> None:
+        """It is started again: the next time has to wait longer."""
+        self._backoff = min(self._backoff * 2, LONGEST_BACKOFF) if self._backoff else BACKOFF
+        self._backoff_raised = now
 
     def _tell(self) -> None:
         for notify in tuple(self.changed):

@@ -8,6 +8,8 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from epkit.objects import Obj
+
 
 @dataclass(frozen=True)
 class Image:
@@ -108,3 +110,19 @@ def image_id(reference: str) -> str:
     if "@" in name:
         return name
     return f"{re.sub(r':[^:/]+$', '', name)}@sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+
+
+def pull(container: Obj, present: set[str]) -> list[tuple[str, str]]:
+    """What the kubelet reports, as (reason, message), before it starts a container; `present` are the node's images.
+
+    Source: ``pkg/kubelet/images/image_manager.go`` of Kubernetes v1.36.
+    """
+    reference, policy = container.get("image", ""), container.get("imagePullPolicy")
+    name = full_name(reference)
+    if policy == "Never" or (policy != "Always" and name in present):
+        return [("Pulled", f'Container image "{reference}" already present on machine and can be accessed by the pod')]
+    present.add(name)
+    size = find(reference).size
+    took = f"{300 + size % 700}ms"
+    text = f'Successfully pulled image "{reference}" in {took} ({took} including waiting). Image size: {size} bytes.'
+    return [("Pulling", f'Pulling image "{reference}"'), ("Pulled", text)]

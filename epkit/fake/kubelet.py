@@ -25,7 +25,7 @@ from epkit.fake.podworker import PodWorker
 from epkit.fake.probes import Shell, minimal_shell
 from epkit.objects import Obj, condition, key_of, name_of, namespace_of, uid_of
 
-#: seconds from the moment a kubelet sees a pod to the moment its containers start, and how much longer the next node takes
+#: seconds from the moment a kubelet sees a pod to the start of its containers; how much longer the next node takes
 START_DELAY, NODE_OFFSET = 1.0, 0.1
 LEASE_NAMESPACE = "kube-node-lease"
 #: seconds between two renewals of a node's lease, and between two reports of an unchanged node status
@@ -39,6 +39,7 @@ class NodeState:
     spec: NodeSpec
     recorder: Recorder
     stopped: bool = False
+    workers: dict[str, PodWorker] = field(default_factory=dict)
     images: set[str] = field(default_factory=set)
     used: set[int] = field(default_factory=set)  # addresses in use, by their place in the node's range
     last: int = 1  # the place that was given out last: .1 is the node's own
@@ -56,8 +57,8 @@ class NodeState:
     def start_delay(self) -> float:
         return START_DELAY + NODE_OFFSET * ((self.spec.number - 1) % 10)
 
-    def take_address(self) -> tuple[int, str]:
-        """The next free address after the last one given out, as CNI's host-local plugin picks it."""
+    def take_address(self) -> tuple[int, str] | None:
+        """The next free address after the last one given out, as CNI's host-local plugin picks it, if one is left."""
         network = self.spec.network
         usable = network.num_addresses - 2
         for step in range(1, usable + 1):
@@ -66,7 +67,7 @@ class NodeState:
                 self.last = place
                 self.used.add(place)
                 return place, str(network[place])
-        raise EpkitError(f"Node {self.name} has no free address left in {network}. Delete some of its pods.")
+        return None
 
 
 class KubeletSim(Controller):
@@ -137,7 +138,7 @@ class KubeletSim(Controller):
         for pod in self.pods.list():  # what it has missed
             if pod["spec"].get("nodeName") == node:
                 self._see(pod)
-        for worker in [worker for worker in self._workers.values() if worker.node is state]:
+        for worker in list(state.workers.values()):
             if self.pods.get(namespace_of(worker.pod), name_of(worker.pod)) is None:
                 self._drop(worker)
             else:
@@ -243,23 +244,37 @@ class KubeletSim(Controller):
             return
         if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
             return
-        self._workers[key] = worker = PodWorker(self, node, pod)
+        self._workers[key] = node.workers[key] = worker = PodWorker(self, node, pod)
         worker.begin()
 
     def _drop(self, worker: PodWorker) -> None:
         worker.vanish()
         self._workers.pop(worker.key, None)
+        worker.node.workers.pop(worker.key, None)
         if (address := self._addresses.pop(worker.uid, None)) is not None:
             address[0].used.discard(address[1])
 
     # -- what its pod workers ask ----------------------------------------------------------------------------------
 
-    def address_for(self, worker: PodWorker) -> str:
+    def refuse(self, worker: PodWorker) -> tuple[str, str] | None:
+        """Why a node does not take a pod that was bound past the scheduler: it is full (``lifecycle/predicate.go``)."""
+        capacity = worker.node.spec.pods
+        if len(worker.node.workers) <= capacity:
+            return None
+        used = sum(not other.finished for other in worker.node.workers.values()) - 1
+        if used < capacity:
+            return None
+        text = f"Node didn't have enough resource: pods, requested: 1, used: {used}, capacity: {capacity}"
+        return "OutOfpods", text
+
+    def address_for(self, worker: PodWorker) -> str | None:
         if worker.pod["spec"].get("hostNetwork"):
             return worker.node.internal_ip
-        place, address = worker.node.take_address()
-        self._addresses[worker.uid] = (worker.node, place)
-        return address
+        found = worker.node.take_address()
+        if found is None:
+            return None
+        self._addresses[worker.uid] = (worker.node, found[0])
+        return found[1]
 
     def environment(self, worker: PodWorker, container: Container) -> Callable[[], dict[str, str]]:
         """The container's variables; the Services are those of now, whenever it is asked."""

@@ -48,7 +48,7 @@ class NodeSpec:
         if self.pod_cidr:
             network = ip_network(self.pod_cidr)
             if not isinstance(network, IPv4Network):
-                raise ValueError(f"node {self.name}: {self.pod_cidr} is no IPv4 range; simulated pods have IPv4 addresses")
+                raise ValueError(f"node {self.name}: {self.pod_cidr} is no IPv4 range, and simulated pods need one")
             return network
         return IPv4Network((int(IPv4Network("10.244.0.0/16")[0]) + 256 * self.number, 24))
 
@@ -95,10 +95,10 @@ def node_status(spec: NodeSpec, now: str) -> Obj:
         "allocatable": resources,
         "capacity": dict(resources),
         "conditions": [
-            _condition("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", now),
-            _condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", now),
-            _condition("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available", now),
-            _condition("Ready", "True", "KubeletReady", "kubelet is posting ready status", now),
+            _condition("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available", now),
+            _condition("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", now),
+            _condition("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available", now),
+            _condition("Ready", "KubeletReady", "kubelet is posting ready status", now),
         ],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
         "nodeInfo": {
@@ -116,10 +116,10 @@ def node_status(spec: NodeSpec, now: str) -> Obj:
     }
 
 
-def _condition(kind: str, status: str, reason: str, message: str, now: str) -> Obj:
+def _condition(kind: str, reason: str, message: str, now: str) -> Obj:
     return {
         "type": kind,
-        "status": status,
+        "status": "True" if kind == "Ready" else "False",
         "reason": reason,
         "message": message,
         "lastHeartbeatTime": now,

@@ -75,8 +75,8 @@ def files(pod: Obj, ip: str) -> dict[str, str]:
     long_name = f"{name}.{subdomain}.{namespace}.svc.{DOMAIN}\t{name}" if subdomain else name
     return {
         "/etc/hostname": name + "\n",
-        "/etc/hosts": "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-        f"{ip}\t{long_name}\n",
+        "/etc/hosts": "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n"
+        f"::1\tlocalhost ip6-localhost ip6-loopback\n{ip}\t{long_name}\n",
         "/etc/resolv.conf": f"search {namespace}.svc.{DOMAIN} svc.{DOMAIN} {DOMAIN}\nnameserver {CLUSTER_DNS}\n"
         "options ndots:5\n",
         f"{_TOKEN}/namespace": namespace,

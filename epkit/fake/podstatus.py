@@ -37,6 +37,8 @@ def generate(worker: PodWorker, live: Obj, now: float) -> Obj:
         wanted["podIPs"] = [{"ip": worker.ip}]
     if generation := live["metadata"].get("generation"):
         wanted["observedGeneration"] = generation
+    if worker.refused is not None:
+        return {**old, **wanted, "reason": worker.refused[0], "message": f"Pod was rejected: {worker.refused[1]}"}
     if worker.init:
         wanted["initContainerStatuses"] = [container_status(container, worker.pod) for container in worker.init]
     wanted["containerStatuses"] = [container_status(container, worker.pod) for container in worker.main]

@@ -8,12 +8,12 @@ queue then works out the status and sends it, once for all that has changed at o
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
-from epkit.fake import program
-from epkit.fake.clock import Timer, parse_time
-from epkit.fake.containers import RUNNING, TERMINATED, Container
-from epkit.fake.images import full_name
+from epkit.fake import images, program
+from epkit.fake.clock import Timer
+from epkit.fake.containers import RUNNING, TERMINATED, WAITING, Container
 from epkit.fake.probes import LIVENESS, READINESS, STARTUP, Probe
 from epkit.objects import Obj, annotations_of, key_of, name_of, namespace_of, uid_of
 
@@ -26,11 +26,11 @@ STOP_ANNOTATION = "fake/term-delay"
 
 #: seconds between a container's end and its first restart, which has no back-off
 RESTART_DELAY = 1.0
-#: the back-off of later restarts, in seconds: the first, the longest, and how long a good run makes it forgotten
-BACKOFF, LONGEST_BACKOFF, BACKOFF_FORGOTTEN = 10.0, 300.0, 600.0
 #: seconds from the end of the last container to the pod's removal from the API
 CLEANUP = 0.5
-SIGKILLED, SIGTERMED = 137, 143
+#: seconds until a pod gets another try that has not got an address
+SANDBOX_RETRY = 10.0
+SIGKILLED = 137
 
 
 class PodWorker:
@@ -40,7 +40,8 @@ class PodWorker:
         pod: the pod as the API server has it, as far as the kubelet knows.
         sandbox: its network is there; `ip` is its address.
         terminating: it has been deleted and is being stopped.
-        finished: none of its containers runs again.
+        finished: it has come to its end: none of its containers runs, and none will again.
+        refused: why its node would not take it: a reason and a message.
     """
 
     def __init__(self, kubelet: KubeletSim, node: NodeState, pod: Obj) -> None:
@@ -53,14 +54,15 @@ class PodWorker:
         self.ip = ""
         self.sandbox = False
         self.terminating = False
-        self.finished = False
+        self.refused: tuple[str, str] | None = None
         self.gone = False
         self.reported: Obj | None = None
         spec = pod["spec"]
         self.init = [self._container(entry, init=True) for entry in spec.get("initContainers") or ()]
         self.main = [self._container(entry) for entry in spec.get("containers") or ()]
+        self._ending = False
         self._probes: dict[str, dict[str, Probe]] = {}
-        self._timers: dict[str, Timer] = {}
+        self._timers: dict[str, list[Timer]] = {}
         self._stopping: set[str] = set()
 
     def _container(self, spec: Obj, init: bool = False) -> Container:
@@ -76,6 +78,10 @@ class PodWorker:
         return [*self.init, *self.main]
 
     @property
+    def finished(self) -> bool:
+        return self._ending and not any(container.running for container in self.everyone)
+
+    @property
     def never_started(self) -> bool:
         return all(container.ended is None and container.state != RUNNING for container in self.main)
 
@@ -89,9 +95,19 @@ class PodWorker:
     # -- what it does to others ------------------------------------------------------------------------------------
 
     def after(self, delay: float, run: Callable[[], None], what: str, *, settles: bool) -> Timer:
-        """Call `run` later, unless the pod is gone by then."""
-        label = f"kubelet {self.node.name}: {what}"
-        return self.kubelet.clock.call_later(delay, lambda: None if self.gone else run(), settles=settles, label=label)
+        """Call `run` later; `what` is for whoever steps through time."""
+        label = f"kubelet {self.node.name}: {what} ({self.key})"
+        return self.kubelet.clock.call_later(delay, run, settles=settles, label=label)
+
+    def _later(self, who: str, delay: float, run: Callable[[], None], what: str, *, settles: bool) -> None:
+        """As :meth:`after`, until :meth:`_cancel` is called for `who`: a container's name, or a stage of the pod's."""
+        timers = self._timers.setdefault(who, [])
+        timers[:] = [timer for timer in timers if timer.when > self.now and not timer.cancelled]
+        timers.append(self.after(delay, run, what, settles=settles))
+
+    def _cancel(self, who: str) -> None:
+        for timer in self._timers.pop(who, ()):
+            timer.cancel()
 
     def report(self) -> None:
         """Have the status sent, if it differs from what the API server has."""
@@ -110,18 +126,28 @@ class PodWorker:
         if self.pod["metadata"].get("deletionTimestamp"):
             self.terminate()
             return
+        self.refused = self.kubelet.refuse(self)
+        if self.refused is not None:
+            self.event("Warning", *self.refused)
+            self._end()
+            return
         self.report()
-        self._timers["start"] = self.after(self.node.start_delay, self._start, f"starts pod {self.key}", settles=True)
+        self._later("start", self.node.start_delay, self._start, "starts the pod", settles=True)
 
     def _start(self) -> None:
-        self.ip = self.kubelet.address_for(self)
-        self.sandbox = True
+        address = self.kubelet.address_for(self)
+        if address is None:
+            text = 'Failed to create pod sandbox: plugin type="host-local" failed (add): no IP addresses available'
+            self.event("Warning", "FailedCreatePodSandBox", f"{text} in {self.node.spec.network}")
+            self._later("start", SANDBOX_RETRY, self._start, "tries again to start the pod", settles=False)
+            return
+        self.ip, self.sandbox = address, True
         self._go_on()
         self.report()
 
     def _go_on(self) -> None:
         """Start what is next: init containers one after the other, then all the others together."""
-        if self.terminating or self.finished:
+        if self.terminating or self._ending:
             return
         for container in self.init:
             if container.sidecar:
@@ -140,7 +166,8 @@ class PodWorker:
                 self._start_container(container)
 
     def _start_container(self, container: Container) -> None:
-        self._pull(container)
+        for reason, message in images.pull(container.spec, self.node.images):
+            self.event("Normal", reason, message, container)
         env = self.kubelet.environment(self, container)
         container.base_env = lambda: env()
         container.start(self.now)
@@ -156,19 +183,6 @@ class PodWorker:
         if not container.init:
             self._follow_exit_annotation(container)
 
-    def _pull(self, container: Container) -> None:
-        image, policy = container.spec.get("image", ""), container.spec.get("imagePullPolicy")
-        name = full_name(image)
-        if policy == "Always" or (policy != "Never" and name not in self.node.images):
-            took = f"{300 + container.image.size % 700}ms"
-            self.event("Normal", "Pulling", f'Pulling image "{image}"', container)
-            text = f'Successfully pulled image "{image}" in {took} ({took} including waiting). '
-            self.event("Normal", "Pulled", f"{text}Image size: {container.image.size} bytes.", container)
-        else:
-            text = f'Container image "{image}" already present on machine and can be accessed by the pod'
-            self.event("Normal", "Pulled", text, container)
-        self.node.images.add(name)
-
     def _started(self, container: Container) -> None:
         """Its startup probe, if it has one, has succeeded: the other probes begin."""
         container.started = True
@@ -182,11 +196,9 @@ class PodWorker:
         """Have what its program does happen in its time."""
         if not steps or not container.running:
             return
-        step, rest, process = steps[0], steps[1:], container.id
+        step, rest = steps[0], steps[1:]
 
         def act() -> None:
-            if not container.running or container.id != process:
-                return
             match step.what:
                 case "write":
                     container.write(step.path, step.text)
@@ -203,8 +215,9 @@ class PodWorker:
             act()
             return
         # A pod that is there to come to an end is waited for; a server's own doings are not.
-        ends = container.init or self.pod["spec"].get("restartPolicy", "Always") != "Always"
-        self.after(step.after, act, f"{self.key}/{container.name} runs its program", settles=ends or step.what == "exit")
+        policy = self.pod["spec"].get("restartPolicy", "Always")
+        settles = container.init or policy != "Always" or step.what == "exit"
+        self._later(container.name, step.after, act, f"{container.name} runs its program", settles=settles)
 
     # -- changes ---------------------------------------------------------------------------------------------------
 
@@ -212,7 +225,7 @@ class PodWorker:
         """The pod has changed in the API."""
         old, self.pod = self.pod, pod
         if pod["metadata"].get("deletionTimestamp"):
-            if self._deadline(old) != self._deadline(pod):
+            if _grace(old) != _grace(pod):
                 self.terminate()
         if annotations_of(old) != annotations_of(pod):
             if annotations_of(old).get(EXIT_ANNOTATION) != annotations_of(pod).get(EXIT_ANNOTATION):
@@ -241,17 +254,15 @@ class PodWorker:
         code = annotations_of(self.pod).get(EXIT_ANNOTATION)
         if code is None or not container.running:
             return
-        process = container.id
-
-        def end() -> None:
-            if container.running and container.id == process:
-                self._exit(container, int(code) if code.isdigit() else 1)
-
-        self.after(program.SHORTEST, end, f"{self.key}/{container.name} ends", settles=True)
+        status = int(code) if code.isdigit() else 1
+        end = partial(self._exit, container, status)
+        self._later(container.name, program.SHORTEST, end, f"{container.name} ends", settles=True)
 
     # -- the end of a container ------------------------------------------------------------------------------------
 
     def _exit(self, container: Container, code: int) -> None:
+        """Its process has ended: what now?"""
+        self._cancel(container.name)
         container.end(self.now, code)
         self._stopping.discard(container.name)
         for probe in self._probes.pop(container.name, {}).values():
@@ -260,18 +271,16 @@ class PodWorker:
             self._one_less()
         elif self._restarts(container, code):
             self._restart(container)
-        elif container.init and code != 0:
-            self._finish()
-        elif container.init:
+        elif container.init and code == 0:
             self._go_on()
-        elif all(other.state == TERMINATED for other in self.main):
-            self._finish()
+        elif container.init or all(other.state == TERMINATED for other in self.main):
+            self._end()
         self.report()
 
     def _restarts(self, container: Container, code: int) -> bool:
         """By its restart policy. An exit annotation of "0" completes a pod even where it would be restarted."""
-        if container.sidecar:
-            return not self.finished
+        if self._ending or container.sidecar:
+            return not self._ending
         if not container.init and code == 0 and annotations_of(self.pod).get(EXIT_ANNOTATION) == "0":
             return False
         policy = self.pod["spec"].get("restartPolicy", "Always")
@@ -279,56 +288,53 @@ class PodWorker:
 
     def _restart(self, container: Container) -> None:
         """At once the first time; then after 10 s, doubled each time, at most 5 minutes. No clock jumps over that."""
-        if self.now - container.backoff_at > BACKOFF_FORGOTTEN:
-            container.backoff = 0.0
-        if not container.backoff:
-            self._timers[container.name] = self.after(
-                RESTART_DELAY, lambda: self._start_again(container), f"restarts {self.key}/{container.name}", settles=True
-            )
+        start = partial(self._start_again, container)
+        wait = container.backoff_at(self.now)
+        if not wait:
+            self._later(container.name, RESTART_DELAY, start, f"restarts {container.name}", settles=True)
             return
-        seconds = int(container.backoff)
-        shown = f"{seconds // 60}m{seconds % 60}s" if seconds >= 60 else f"{seconds}s"
+        shown = f"{wait // 60}m{wait % 60}s" if wait >= 60 else f"{wait}s"
         pod = f"{name_of(self.pod)}_{namespace_of(self.pod)}({self.uid})"
         container.wait("CrashLoopBackOff", f"back-off {shown} restarting failed container={container.name} pod={pod}")
-        self.event("Warning", "BackOff", f"Back-off restarting failed container {container.name} in pod {pod}", container)
-        self._timers[container.name] = self.after(
-            container.backoff, lambda: self._start_again(container), f"restarts {self.key}/{container.name}", settles=False
-        )
+        text = f"Back-off restarting failed container {container.name} in pod {pod}"
+        self.event("Warning", "BackOff", text, container)
+        self._later(container.name, wait, start, f"restarts {container.name}", settles=False)
 
     def _start_again(self, container: Container) -> None:
-        container.backoff = min(container.backoff * 2, LONGEST_BACKOFF) if container.backoff else BACKOFF
-        container.backoff_at = self.now
+        container.raise_backoff(self.now)
         self._start_container(container)
         self.report()
 
-    def _finish(self) -> None:
-        """None of its main containers runs again: the sidecars go too."""
-        self.finished = True
-        for container in self.everyone:
-            if container.running:
-                self._stop_container(container)
+    def _end(self) -> None:
+        """Its work is done, or has failed for good: what still runs of it stops."""
+        if not self._ending:
+            self._ending = True
+            for container in self.everyone:
+                if container.running:
+                    self._stop_container(container)
         self.report()
 
     # -- the end of the pod ----------------------------------------------------------------------------------------
 
     def terminate(self) -> None:
-        """The pod has been deleted: stop its containers, at the latest when its grace period is over."""
-        deadline = self._deadline(self.pod) or self.now
-        if (timer := self._timers.pop("kill", None)) is not None:
-            timer.cancel()
-        self._timers["kill"] = self.after(
-            max(0.0, deadline - self.now), self._kill, f"kills what is left of {self.key}", settles=True
-        )
+        """The pod has been deleted: stop its containers, at the latest when its grace period is over.
+
+        A later deletion with a shorter grace period starts that one.
+        """
+        self._cancel("kill")
+        self._later("kill", _grace(self.pod) or 0, self._kill, "kills what is left of the pod", settles=True)
         if self.terminating:
             return
         self.terminating = True
-        for name, timer in self._timers.items():
-            if name != "kill":
-                timer.cancel()
+        self._cancel("start")
         for probes in self._probes.values():
             for kind in (LIVENESS, STARTUP):
                 if kind in probes:
                     probes[kind].stop()
+        for container in self.everyone:
+            if container.state == WAITING and container.ended is not None:  # it waits for its next start
+                self._cancel(container.name)
+                container.state = TERMINATED
         for container in self.main:
             self._stop_with_event(container)
         self._one_less()
@@ -341,16 +347,11 @@ class PodWorker:
     def _stop_container(self, container: Container) -> None:
         """Its preStop hook, then SIGTERM; it ends when its program does, or by SIGKILL after the grace period."""
         self._stopping.add(container.name)
-        process = container.id
+        self._cancel(container.name)
         grace = float(self.pod["spec"].get("terminationGracePeriodSeconds", 30))
-        wait = _hook_time(container) + self._stop_time(container)
-        code = 0 if wait <= grace else SIGKILLED
-
-        def end() -> None:
-            if container.running and container.id == process:
-                self._exit(container, code)
-
-        self.after(min(wait, grace), end, f"{self.key}/{container.name} stops", settles=True)
+        wait = program.hook_time(container.spec, container.image) + self._stop_time(container)
+        end = partial(self._exit, container, 0 if wait <= grace else SIGKILLED)
+        self._later(container.name, min(wait, grace), end, f"{container.name} stops", settles=True)
 
     def _stop_time(self, container: Container) -> float:
         given = annotations_of(self.pod).get(STOP_ANNOTATION, "")
@@ -367,13 +368,9 @@ class PodWorker:
             if container.running:
                 self._stop_with_event(container)
                 return
-        if not self.gone and "cleanup" not in self._timers:
+        if "cleanup" not in self._timers:
             self.report()
-            self._timers["cleanup"] = self.after(CLEANUP, self._stopped, f"cleans up after {self.key}", settles=True)
-
-    def _stopped(self) -> None:
-        self.finished = True
-        self.report()
+            self._later("cleanup", CLEANUP, self._end, "cleans up after the pod", settles=True)
 
     def _kill(self) -> None:
         for container in self.everyone:
@@ -388,14 +385,9 @@ class PodWorker:
         for probes in self._probes.values():
             for probe in probes.values():
                 probe.stop()
-        for timer in self._timers.values():
-            timer.cancel()
+        for who in list(self._timers):
+            self._cancel(who)
         self.gone = True
-
-    @staticmethod
-    def _deadline(pod: Obj) -> float | None:
-        text = pod["metadata"].get("deletionTimestamp")
-        return parse_time(text) if text else None
 
     # -- files -----------------------------------------------------------------------------------------------------
 
@@ -404,10 +396,7 @@ class PodWorker:
         return self.kubelet.files_of(self)
 
 
-def _hook_time(container: Container) -> float:
-    """How long the preStop hook takes: a sleep of either form; whatever else it does takes no time."""
-    hook = (container.spec.get("lifecycle") or {}).get("preStop") or {}
-    if "sleep" in hook:
-        return float(hook["sleep"].get("seconds", 0))
-    command = (hook.get("exec") or {}).get("command") or []
-    return sum(step.after for step in program.steps(command, container.image, must_end=True)) if command else 0.0
+def _grace(pod: Obj) -> int | None:
+    """The grace period of its deletion, in seconds; None while it is not deleted."""
+    meta = pod["metadata"]
+    return int(meta.get("deletionGracePeriodSeconds") or 0) if meta.get("deletionTimestamp") else None

@@ -14,9 +14,11 @@ import shlex
 from dataclasses import dataclass
 
 from epkit.fake.images import Image
+from epkit.objects import Obj
 
 _SHELLS = ("sh", "bash", "ash", "dash")
 _ENDLESS = ("while", "until", "for", "tail", "exec", "trap", "wait", "nc", "httpd", "python", "python3", "node", "java")
+_HARMLESS = ("true", "mkdir", "cd", "set", "export", "chmod", "date", "hostname", "ls", "cat", "test", "[")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 #: Nothing ends in less than that.
 SHORTEST = 0.5
@@ -75,7 +77,7 @@ def _script(text: str, unknown_ends: bool) -> list[Step]:
                 continue
             case name if name in _ENDLESS:
                 return done
-            case "true" | "mkdir" | "cd" | "set" | "export" | "chmod" | "date" | "hostname" | "ls" | "cat" | "test" | "[":
+            case name if name in _HARMLESS:
                 pass
             case _ if not unknown_ends:
                 return done
@@ -119,3 +121,12 @@ def duration(words: list[str]) -> float:
         except ValueError:
             return 0.0
     return total
+
+
+def hook_time(container: Obj, image: Image) -> float:
+    """How long a container's preStop hook takes: a sleep of either form; whatever else it does takes no time."""
+    hook = (container.get("lifecycle") or {}).get("preStop") or {}
+    if "sleep" in hook:
+        return float(hook["sleep"].get("seconds", 0))
+    command = (hook.get("exec") or {}).get("command") or []
+    return sum(step.after for step in steps(command, image, must_end=True)) if command else 0.0

@@ -3,7 +3,8 @@
 No controller selects pods for this Service. Each API server writes its own address into the Endpoints, and a copy of
 them into a slice of the same name, which is why that one slice has no random suffix, owner or managed-by label.
 
-Source: ``pkg/controlplane/controller/kubernetesservice`` and ``pkg/controlplane/reconcilers/{lease,endpointsadapter}.go``.
+Source: ``pkg/controlplane/controller/kubernetesservice``, and ``lease.go`` and ``endpointsadapter.go`` in
+``pkg/controlplane/reconcilers``.
 """
 from __future__ import annotations
 
@@ -94,7 +95,8 @@ class KubernetesServiceController(Controller):
             return
         labels = {**(found["metadata"].get("labels") or {}), **wanted["metadata"]["labels"]}
         if labels != found["metadata"].get("labels") or any(found.get(key) != wanted[key] for key in fields):
-            mended = {**found, "metadata": {**found["metadata"], "labels": labels}, **{key: wanted[key] for key in fields}}
+            mended = {**found, **{key: wanted[key] for key in fields}}
+            mended["metadata"] = {**found["metadata"], "labels": labels}
             self._write(lambda: self.client.update(resource, mended))
 
     def _write(self, write: Callable[[], object]) -> None:

@@ -1,7 +1,7 @@
 """The garbage collector: deletes what has lost its owner, and carries out foreground and orphaning deletions.
 
-It keeps a graph of who owns whom, fed by informers on every kind, and works off objects whose owners may be gone. Before
-it acts it always asks the API server: the graph only says where to look.
+It keeps a graph of who owns whom, fed by informers on every kind, and works off objects whose owners may be gone.
+Before it acts it always asks the API server: the graph only says where to look.
 
 Source: ``pkg/controller/garbagecollector/{garbagecollector,graph_builder}.go`` of Kubernetes v1.36.
 """
@@ -167,10 +167,11 @@ class GarbageCollectorController(Controller):
             self._delete(identity, "Foreground")
         else:
             finalizers = item["metadata"].get("finalizers") or ()
-            self._delete(identity, "Orphan" if ORPHAN in finalizers else "Foreground" if FOREGROUND in finalizers else "Background")
+            policies = {ORPHAN: "Orphan", FOREGROUND: "Foreground"}
+            self._delete(identity, next((policies[name] for name in policies if name in finalizers), "Background"))
 
     def _classify(self, item: Obj, references: list[Obj]) -> tuple[list[Obj], list[Obj], list[Obj]]:
-        """The owner references by what has become of the owner: it is there, it is gone, it waits for its dependents."""
+        """The references by what has become of the owner: it is there, it is gone, it waits for its dependents."""
         solid, dangling, waiting = [], [], []
         for reference in references:
             if reference["uid"] in self._absent:

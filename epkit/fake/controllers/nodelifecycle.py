@@ -148,7 +148,7 @@ class NodeLifecycleController(Controller):
                 saved = Health(parse_time(node["metadata"]["creationTimestamp"]), None)
             else:
                 saved = replace(saved, ready=None)
-        elif saved is None or saved.ready is None or saved.ready.get("lastHeartbeatTime") != ready.get("lastHeartbeatTime"):
+        elif saved is None or saved.ready is None or _heartbeat(saved.ready) != _heartbeat(ready):
             saved = Health(now, ready)
         lease = self.leases.get(LEASES, name)
         renewed = (lease["spec"].get("renewTime") or "") if lease is not None else ""
@@ -163,7 +163,7 @@ class NodeLifecycleController(Controller):
         try:
             written = self.client.update("nodes", silent, subresource="status")
         except ApiError as error:
-            self.log(f"Failed while getting a Node to retry updating node health. Probably Node {name} was deleted: {error}")
+            self.log(f"Update health of Node {name} from Controller error, Skipping - no pods will be evicted: {error}")
             return node
         self._health[name] = replace(saved, ready=condition(written, "Ready"))
         return written
@@ -204,9 +204,9 @@ class NodeLifecycleController(Controller):
     def _mark_pod(self, pod: Obj) -> bool:
         if not is_ready(pod):
             return True
+        unready = {"status": "False", "lastTransitionTime": self.clock.timestamp()}
         conditions = [
-            {**entry, "status": "False", "lastTransitionTime": self.clock.timestamp()} if entry["type"] == "Ready" else entry
-            for entry in pod["status"]["conditions"]
+            {**entry, **unready} if entry["type"] == "Ready" else entry for entry in pod["status"]["conditions"]
         ]
         meta = {key: pod["metadata"][key] for key in ("uid", "resourceVersion")}
         patch = {"metadata": meta, "status": {"conditions": conditions}}
@@ -303,7 +303,7 @@ class NodeLifecycleController(Controller):
         return self._zones[key]
 
     def _handle_disruption(self, by_zone: dict[str, list[Obj]], nodes: list[Obj]) -> None:
-        """``handleDisruption``: a zone that is mostly down is treated with care, a cluster that is all down let alone."""
+        """``handleDisruption``: care where most of a zone is down, nothing at all where the whole cluster is."""
         if not by_zone:
             return
         states = {key: self._state_of(conditions) for key, conditions in by_zone.items()}
@@ -344,6 +344,10 @@ class NodeLifecycleController(Controller):
             return float(self.options["node_eviction_rate"])
         large = size > self.options["large_cluster_size_threshold"]
         return float(self.options["secondary_node_eviction_rate"]) if large else 0.0
+
+
+def _heartbeat(ready: Obj) -> str | None:
+    return ready.get("lastHeartbeatTime")
 
 
 def zone_of(node: Obj) -> str:

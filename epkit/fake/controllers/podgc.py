@@ -71,9 +71,7 @@ class PodGCController(Controller):
         named = {pod["spec"]["nodeName"] for pod in pods if pod["spec"].get("nodeName")}
         missing = {name for name in named if self.nodes.get("", name) is None}
         confirmed = [name for name, since in self._missing.items() if now - since >= QUARANTINE]
-        self._missing = {name: since for name, since in self._missing.items() if name in missing and name not in confirmed}
-        for name in sorted(missing - set(confirmed) - set(self._missing)):
-            self._missing[name] = now
+        self._missing = {name: self._missing.get(name, now) for name in sorted(missing.difference(confirmed))}
         gone = {name for name in confirmed if self.client.find("nodes", name) is None}
         for pod in pods:
             if pod["spec"].get("nodeName") in gone:

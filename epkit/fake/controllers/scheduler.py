@@ -191,7 +191,8 @@ class Scheduler(Controller):
             entry["lastTransitionTime"] = old.get("lastTransitionTime") or self.clock.timestamp()
         if generation := pod["metadata"].get("generation"):
             entry["observedGeneration"] = generation
-        others = [other for other in (pod.get("status") or {}).get("conditions") or () if other["type"] != "PodScheduled"]
+        present = (pod.get("status") or {}).get("conditions") or ()
+        others = [other for other in present if other["type"] != "PodScheduled"]
         patch = {"metadata": {"uid": pod["metadata"]["uid"]}, "status": {"conditions": [*others, entry]}}
         try:
             self.client.patch("pods", name_of(pod), patch, namespace_of(pod), subresource="status")
@@ -203,8 +204,8 @@ class Scheduler(Controller):
 def _what_matters(node: Obj) -> tuple[Any, ...]:
     """What of a node can make a pod fit: a heartbeat is not among it."""
     spec, status = node.get("spec") or {}, node.get("status") or {}
-    ready = (condition(node, "Ready") or {}).get("status")
-    return node["metadata"].get("labels"), spec.get("taints"), spec.get("unschedulable"), status.get("allocatable"), ready
+    ready, labels = (condition(node, "Ready") or {}).get("status"), node["metadata"].get("labels")
+    return labels, spec.get("taints"), spec.get("unschedulable"), status.get("allocatable"), ready
 
 
 def _why(refusals: list[plugins.Refusal]) -> str:
@@ -212,10 +213,8 @@ def _why(refusals: list[plugins.Refusal]) -> str:
     total = len(refusals)
     counts = Counter(reason for refusal in refusals for reason in refusal.reasons)
     reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
-    helpless = Counter(
-        "No preemption victims found for incoming pod" if refusal.resolvable else "Preemption is not helpful for scheduling"
-        for refusal in refusals
-    )
+    texts = {True: "No preemption victims found for incoming pod", False: "Preemption is not helpful for scheduling"}
+    helpless = Counter(texts[refusal.resolvable] for refusal in refusals)
     preemption = ", ".join(sorted(f"{count} {reason}" for reason, count in helpless.items()))
     return (
         f"0/{total} nodes are available: {reasons}. no new claims to deallocate, "

@@ -4,7 +4,7 @@ Source: ``pkg/controller/tainteviction/taint_eviction.go`` of Kubernetes v1.36.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from epkit.errors import ApiError
@@ -22,14 +22,6 @@ CONDITION = {
 }
 
 
-@dataclass
-class Eviction:
-    """A pod that is going to be deleted."""
-
-    since: float
-    timer: Timer
-
-
 class TaintEvictionController(Controller):
     """Deletes pods from tainted nodes: at once, or when their toleration has run out."""
 
@@ -39,19 +31,20 @@ class TaintEvictionController(Controller):
         super().__init__(kit, **flags)
         self._taints: dict[str, list[Obj]] = {}
         self._on_node: dict[str, dict[str, None]] = {}
-        self._evictions: dict[str, Eviction] = {}
+        self._evictions: dict[str, Timer] = {}
         self.node_queue = self.new_queue("taint eviction: nodes", self._look_at_node)
         self.pod_queue = self.new_queue("taint eviction: pods", self._look_at_pod)
         self.deletions = self.new_queue("taint eviction: deletions", self._delete)
         self.nodes = self.informer("nodes")
-        self.nodes.on(add=self._node_changed, update=lambda _, node: self._node_changed(node), delete=self._node_changed)
+        self.nodes.on(add=self._node_changed, update=lambda _, node: self._node_changed(node))
+        self.nodes.on(delete=lambda node: self.node_queue.add(name_of(node)))
         self.pods = self.informer("pods")
         self.pods.on(add=self._pod_added, update=self._pod_updated, delete=self._pod_deleted)
 
     def due(self, namespace: str, name: str) -> float | None:
         """When a pod is going to be deleted, or None when it is not."""
-        eviction = self._evictions.get(f"{namespace}/{name}")
-        return eviction.timer.when if eviction is not None else None
+        timer = self._evictions.get(f"{namespace}/{name}")
+        return timer.when if timer is not None else None
 
     # -- what it hears ---------------------------------------------------------------------------------------------
 
@@ -103,21 +96,13 @@ class TaintEvictionController(Controller):
             self._cancel(key)
             self.deletions.add(key)
             return
-        limits = [toleration["tolerationSeconds"] for toleration in used if toleration.get("tolerationSeconds") is not None]
+        limits = [entry["tolerationSeconds"] for entry in used if entry.get("tolerationSeconds") is not None]
         if not limits:
             self._cancel(key, pod)  # tolerated for ever
-            return
-        wait = float(max(0, min(limits)))
-        now = self.clock.now
-        scheduled = self._evictions.get(key)
-        since = now
-        if scheduled is not None:
-            since = scheduled.since
-            if since + wait < now + wait and scheduled.timer.when <= now + wait:
-                return
-            self._cancel(key, pod)
-        timer = self.later(wait, lambda: self.deletions.add(key), f"{key} has been tolerated for {wait:g} s")
-        self._evictions[key] = Eviction(since, timer)
+        elif key not in self._evictions:  # the first word counts: a later taint does not hasten or delay it
+            wait = float(max(0, min(limits)))
+            label = f"{key} has been tolerated for {wait:g} s"
+            self._evictions[key] = self.later(wait, lambda: self.deletions.add(key), label)
 
     def _delete(self, key: str) -> None:
         """``addConditionAndDeletePod``"""
@@ -138,7 +123,7 @@ class TaintEvictionController(Controller):
             self._unless_gone(lambda: self.client.patch("pods", name, patch, namespace, subresource="status"))
         self._unless_gone(lambda: self.client.delete("pods", name, namespace))
 
-    def _unless_gone(self, write: Any) -> None:
+    def _unless_gone(self, write: Callable[[], object]) -> None:
         try:
             write()
         except ApiError as error:
@@ -147,10 +132,10 @@ class TaintEvictionController(Controller):
 
     def _cancel(self, key: str, pod: Obj | None = None) -> None:
         """The deletion is off; with `pod`, say so."""
-        eviction = self._evictions.pop(key, None)
-        if eviction is None:
+        timer = self._evictions.pop(key, None)
+        if timer is None:
             return
-        eviction.timer.cancel()
+        timer.cancel()
         if pod is not None:
             text = f"Cancelling deletion of Pod {namespace_of(pod)}/{name_of(pod)}"
             self.recorder.event(pod, "Normal", "TaintManagerEviction", text)

@@ -4,7 +4,7 @@ Source: ``k8s.io/component-helpers/scheduling/corev1`` and ``k8s.io/api/core/v1/
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from epkit.objects import Obj
 
@@ -35,11 +35,11 @@ def tolerates(toleration: Obj, taint: Obj) -> bool:
     return False
 
 
-def untolerated(taints: Iterable[Obj], tolerations: Iterable[Obj], effects: Iterable[str]) -> Obj | None:
+def untolerated(taints: Iterable[Obj], tolerations: Iterable[Obj], effects: Collection[str]) -> Obj | None:
     """The first taint with one of the effects that no toleration matches, or None."""
     tolerations = list(tolerations)
     for taint in taints:
-        if taint.get("effect") in effects and not any(tolerates(toleration, taint) for toleration in tolerations):
+        if taint["effect"] in effects and not any(tolerates(toleration, taint) for toleration in tolerations):
             return taint
     return None
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from conftest import Nodes
+from simulated_nodes import Nodes
 
 from epkit.fake.kubelet import NodeSpec
 from epkit.objects import Obj

@@ -1,8 +1,10 @@
 """A pod comes up on its node: addresses, phases, conditions, containers and the events about them."""
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
-from conftest import Nodes
+from simulated_nodes import Nodes
 
 from epkit.errors import EpkitError
 from epkit.fake.kubelet import NodeSpec
@@ -186,6 +188,29 @@ def test_a_node_is_registered_as_a_kubelet_does() -> None:
     lease = nodes.get("node-1", "leases", "kube-node-lease")
     assert lease is not None and lease["spec"]["holderIdentity"] == "node-1"
     assert nodes.taints("node-1") == []
+
+
+def test_a_full_node_refuses_pods_that_were_bound_past_the_scheduler(make: Callable[..., Nodes]) -> None:
+    nodes = make(NodeSpec("only", pods=3))  # two of them are DNS
+    nodes.pod("fits", nodeName="only")
+    nodes.pod("more", nodeName="only")
+    status = nodes.status("more")
+    text = "Node didn't have enough resource: pods, requested: 1, used: 3, capacity: 3"
+    assert (status["phase"], status["reason"]) == ("Failed", "OutOfpods")
+    assert status["message"] == f"Pod was rejected: {text}"
+    assert nodes.events("more") == [f"OutOfpods {text}"]
+
+
+def test_a_pod_without_an_address_to_be_had_waits_for_one(make: Callable[..., Nodes]) -> None:
+    nodes = make(NodeSpec("only", pod_cidr="10.9.9.0/29"))  # .2 to .6, two of them DNS's
+    for index in range(4):
+        nodes.pod(f"p{index}")
+    assert nodes.status("p2")["podIP"] == "10.9.9.6"
+    assert nodes.status("p3")["phase"] == "Pending"
+    assert any(event.startswith("FailedCreatePodSandBox") for event in nodes.events("p3"))
+    nodes.delete("p0")
+    nodes.sleep(11)
+    assert nodes.status("p3")["podIP"] == "10.9.9.4"
 
 
 def test_starting_a_cluster_takes_little_virtual_time_and_no_failed_scheduling(nodes: Nodes) -> None:

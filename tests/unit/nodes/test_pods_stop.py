@@ -1,7 +1,7 @@
 """A pod ends: deletion, grace periods, hooks, completion, restarts and their back-off."""
 from __future__ import annotations
 
-from conftest import Nodes
+from simulated_nodes import Nodes
 
 from epkit.objects import Obj
 
@@ -73,7 +73,7 @@ def test_a_second_deletion_shortens_the_wait(nodes: Nodes) -> None:
     nodes.delete("web")
     nodes.sleep(1)
     nodes.delete("web", grace=3)
-    nodes.sleep(3)
+    nodes.sleep(3.6)
     assert nodes.get("web") is None
 
 
@@ -114,6 +114,31 @@ def test_a_pod_of_the_same_name_starts_afresh(nodes: Nodes) -> None:
     assert nodes.is_ready("db-0") and nodes.container("db-0")["restartCount"] == 0
 
 
+def test_a_pod_that_backs_off_can_be_deleted(nodes: Nodes) -> None:
+    crash(nodes)
+    nodes.delete("bad")
+    nodes.settle()
+    assert nodes.get("bad") is None
+
+
+def test_a_deleted_pod_leaves_nothing_to_wait_for(nodes: Nodes) -> None:
+    nodes.pod("job", image="busybox:1", restartPolicy="Never", container={"command": ["sleep", "50"]}, settle=False)
+    nodes.sleep(2)
+    nodes.delete("job")
+    nodes.sleep(2)
+    before = nodes.plane.clock.now
+    nodes.settle()
+    assert nodes.get("job") is None and nodes.plane.clock.now == before
+
+
+def test_a_finished_pod_stops_its_sidecar_before_it_is_finished(nodes: Nodes) -> None:
+    side = {"name": "side", "image": "proxy:1", "restartPolicy": "Always"}
+    command = {"command": ["sh", "-c", "sleep 2"]}
+    nodes.pod("job", image="busybox:1", restartPolicy="Never", initContainers=[side], container=command)
+    assert nodes.status("job")["phase"] == "Succeeded"
+    assert "terminated" in nodes.container("job", "initContainerStatuses")["state"]
+
+
 def test_fake_exit_completes_a_running_pod(nodes: Nodes) -> None:
     nodes.pod("a")
     nodes.annotate("a", fake__exit="0")
@@ -146,10 +171,12 @@ def test_a_crashing_container_is_restarted_once_at_once_and_then_backs_off(nodes
     state = nodes.container("bad")
     assert state["restartCount"] == 1
     assert state["state"]["waiting"]["reason"] == "CrashLoopBackOff"
-    assert state["state"]["waiting"]["message"].startswith("back-off 10s restarting failed container=c pod=bad_default(")
+    message = state["state"]["waiting"]["message"]
+    assert message.startswith("back-off 10s restarting failed container=c pod=bad_default(")
     assert state["lastState"]["terminated"]["exitCode"] == 1
     assert nodes.status("bad")["phase"] == "Running"
-    assert any(event.startswith("BackOff Back-off restarting failed container c in pod bad_default(") for event in nodes.events("bad"))
+    text = "BackOff Back-off restarting failed container c in pod bad_default("
+    assert any(event.startswith(text) for event in nodes.events("bad"))
 
 
 def test_no_clock_jumps_over_the_back_off_and_each_is_twice_as_long(nodes: Nodes) -> None:

@@ -1,7 +1,7 @@
 """Readiness, liveness and startup probes, and what an instant clock does about them."""
 from __future__ import annotations
 
-from conftest import Nodes
+from simulated_nodes import Nodes
 
 HTTP = {"httpGet": {"port": 80, "path": "/"}}
 FILE = {"exec": {"command": ["cat", "/tmp/ready"]}, "periodSeconds": 5}
@@ -25,7 +25,8 @@ def test_an_instant_clock_does_not_wait_for_a_probe_that_keeps_failing(nodes: No
     nodes.pod("web", container={"readinessProbe": {"tcpSocket": {"port": 81}}}, nodeName="node-1")
     assert not nodes.is_ready("web") and nodes.plane.clock.now - began < 2
     nodes.sleep(0.1)
-    assert "Unhealthy Readiness probe failed: dial tcp 10.244.1.3:81: connect: connection refused" in nodes.events("web")
+    text = "Readiness probe failed: dial tcp 10.244.1.3:81: connect: connection refused"
+    assert f"Unhealthy {text}" in nodes.events("web")
 
 
 def test_a_repeated_failure_is_counted_in_one_event(nodes: Nodes) -> None:
@@ -95,7 +96,8 @@ def test_a_startup_probe_that_never_succeeds_has_the_container_killed(nodes: Nod
 
 def test_named_ports_and_success_thresholds(nodes: Nodes) -> None:
     probe = {"tcpSocket": {"port": "http"}, "periodSeconds": 3, "successThreshold": 3}
-    nodes.pod("web", container={"ports": [{"name": "http", "containerPort": 80}], "readinessProbe": probe}, settle=False)
+    container = {"ports": [{"name": "http", "containerPort": 80}], "readinessProbe": probe}
+    nodes.pod("web", container=container, settle=False)
     nodes.sleep(6.5)
     assert not nodes.is_ready("web")
     nodes.sleep(1)

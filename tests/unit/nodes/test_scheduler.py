@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from conftest import Nodes
+from simulated_nodes import Nodes
 
 from epkit.fake.controllers import taints
 from epkit.fake.kubelet import NodeSpec
@@ -33,6 +33,10 @@ def requests(**resources: str) -> Obj:
     return {"resources": {"requests": resources}}
 
 
+def required(**term: list[Obj]) -> Obj:
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}
+
+
 def test_pods_of_one_owner_are_spread_over_nodes_evenly(nodes: Nodes) -> None:
     for index in range(9):
         nodes.pod(f"p{index}", labels={"app": "web"}, settle=False)
@@ -44,8 +48,8 @@ def test_zones_are_evened_out_among_equal_nodes(make: Callable[..., Nodes]) -> N
     nodes = make(*(NodeSpec(f"n{i}", zone=zone, number=i) for i, zone in enumerate("aaab", start=1)))
     for index in range(2):
         nodes.pod(f"p{index}", labels={"app": "web"})
-    zones = {nodes.node(node_of(nodes, f"p{index}"))["metadata"]["labels"]["topology.kubernetes.io/zone"] for index in (0, 1)}
-    assert zones == {"a", "b"}
+    labels = [nodes.node(node_of(nodes, f"p{index}"))["metadata"]["labels"] for index in range(2)]
+    assert {entry["topology.kubernetes.io/zone"] for entry in labels} == {"a", "b"}
 
 
 def test_a_binding_is_told_in_an_event(nodes: Nodes) -> None:
@@ -106,8 +110,7 @@ def test_node_selectors_and_affinity(nodes: Nodes) -> None:
     nodes.pod("selected", nodeSelector={"topology.kubernetes.io/zone": "zone-c"})
     assert node_of(nodes, "selected") == "node-3"
     expression = {"key": "kubernetes.io/hostname", "operator": "NotIn", "values": ["node-1", "node-3"]}
-    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}
-    nodes.pod("affine", affinity={"nodeAffinity": required})
+    nodes.pod("affine", affinity=required(matchExpressions=[expression]))
     assert node_of(nodes, "affine") == "node-2"
     nodes.pod("nowhere", nodeSelector={"disk": "ssd"})
     text = "3 node(s) didn't match Pod's node affinity/selector"
@@ -116,10 +119,10 @@ def test_node_selectors_and_affinity(nodes: Nodes) -> None:
 
 def test_a_pod_for_one_node_by_name_as_a_daemonset_asks_for_it(nodes: Nodes) -> None:
     field = {"key": "metadata.name", "operator": "In", "values": ["node-2"]}
-    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchFields": [field]}]}}
-    nodes.pod("agent", affinity={"nodeAffinity": required})
+    affinity = required(matchFields=[field])
+    nodes.pod("agent", affinity=affinity)
     assert node_of(nodes, "agent") == "node-2"
-    nodes.pod("huge", container=requests(cpu="64"), affinity={"nodeAffinity": required})
+    nodes.pod("huge", container=requests(cpu="64"), affinity=affinity)
     assert why(nodes, "huge").startswith(
         "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) [NodeAffinity]. "
     )
