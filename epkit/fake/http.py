@@ -15,7 +15,7 @@ from epkit.fake import kinds, reviews, subresources
 from epkit.fake.api import Api
 from epkit.fake.kinds.base import Kind
 from epkit.fake.lists import ListResult
-from epkit.fake.requests import Options, Route, delete_options, route_of, write_options
+from epkit.fake.requests import Options, Route, delete_options, route_of, serves, write_options
 from epkit.fake.watches import Watch, WatchEvent
 from epkit.fake.wire import decode, discovery, errors, openapi, patches, protobuf, tables
 from epkit.objects import Obj
@@ -88,6 +88,8 @@ class Http:
                 return document
             if method == "POST" and path in reviews.PATHS:
                 return Response(201, orjson.dumps(reviews.answer(path, self._plain_body(headers, body))))
+            if not serves(path):
+                return Response(404, b"404 page not found\n", "text/plain; charset=utf-8")
             route = route_of(path)
             return self._resource(method, route, query, headers, body, accept, notify)
         except errors.ApiError as error:
@@ -112,8 +114,6 @@ class Http:
             answer = self._discovery.answer(path, accept.text)
             if answer is not None:
                 return Response(200, answer[0], answer[1])
-        if not path.startswith(("/api/", "/apis/")):
-            return Response(404, b"404 page not found\n", "text/plain; charset=utf-8")
         return None
 
     def _resource(
@@ -170,7 +170,7 @@ class Http:
         """Subresources that are not read and written like objects."""
         if route.kind.plural == "pods" and method == "POST" and route.subresource in ("binding", "eviction"):
             options = write_options(query, "CreateOptions", actor)
-            sent = self._plain_body(headers, body)
+            sent = self._body(route, headers, body, options)
             act = subresources.bind if route.subresource == "binding" else subresources.evict
             return Response(201, orjson.dumps(act(self.api, route, sent, options)))
         raise errors.missing_route()

@@ -44,6 +44,14 @@ class Options:
     warnings: list[str] = field(default_factory=list)
 
 
+_ROOTS = frozenset(kind.path().rsplit("/", 1)[0] for kind in kinds.KINDS)
+
+
+def serves(path: str) -> bool:
+    """Is the path below a group and version that is served? Elsewhere the API server's plain 404 answers."""
+    return "/".join(path.split("/", 4)[: 3 if path.startswith("/api/") else 4]) in _ROOTS
+
+
 @lru_cache(maxsize=4096)
 def route_of(path: str) -> Route:
     """The route of a path. Raises a 404 :class:`ApiError` when it names nothing that is served.

@@ -15,7 +15,11 @@ from epkit.selectors import format_map
 if TYPE_CHECKING:
     from epkit.fake.api import Api
 
-SCALE_SCHEMA = "io.k8s.api.autoscaling.v1.Scale"
+_SCHEMAS = {
+    "scale": "io.k8s.api.autoscaling.v1.Scale",
+    "binding": "io.k8s.api.core.v1.Binding",
+    "eviction": "io.k8s.api.policy.v1.Eviction",
+}
 
 
 def served(route: Route) -> bool:
@@ -35,7 +39,7 @@ def served(route: Route) -> bool:
 
 def schema(route: Route) -> str | None:
     """The OpenAPI name of what a subresource's body holds, where it is not the object's own kind."""
-    return SCALE_SCHEMA if route.subresource == "scale" else None
+    return _SCHEMAS.get(route.subresource)
 
 
 def view(route: Route, obj: Obj) -> Obj:
