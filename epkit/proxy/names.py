@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import lru_cache
 from typing import NamedTuple
 
 #: The longest name that the nftables backend makes itself, without its prefix: nft allows 256 characters, 16 are kept
@@ -61,7 +62,8 @@ def split_host_port(text: str) -> tuple[str, int]:
 
 
 def _hash(text: str, length: int) -> str:
-    return base64.b32encode(hashlib.sha256(text.encode()).digest())[:length].decode()
+    # Five bytes are eight characters, so only the beginning has to be encoded.
+    return base64.b32encode(hashlib.sha256(text.encode()).digest()[: length * 5 // 8]).decode()
 
 
 def iptables_hash(name: ServicePortName) -> str:
@@ -73,6 +75,7 @@ def iptables_hash(name: ServicePortName) -> str:
     return _hash(str(name) + name.protocol.lower(), 16)
 
 
+@lru_cache(maxsize=65536)  # asked for at every sync, for every endpoint
 def iptables_endpoint_chain(name: ServicePortName, endpoint: str) -> str:
     """The chain that sends packets to one endpoint. `endpoint` is "ip:port".
 

@@ -17,8 +17,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from epkit.proxy.errors import SyncError
-from epkit.proxy.names import join_host_port
-from epkit.proxy.netfilter.iptables_rule import CompiledRule, RecentLists, compile_rule, parse_rule, save_form
+from epkit.proxy.names import join_host_port, split_host_port
+from epkit.proxy.netfilter.iptables_rule import (
+    CompiledRule,
+    ParsedRule,
+    RecentLists,
+    compile_rule,
+    parse_rule,
+    save_form,
+)
 from epkit.proxy.netfilter.packet import BaseChain, Hook, Journey, Packet, Verdict
 
 #: The chains that the kernel has by itself, in the order in which iptables-save lists them.
@@ -110,6 +117,7 @@ class IptablesTables:
                     if rule.chain not in self.tables[table]:
                         raise SyncError(f"no chain {rule.chain} in table {table} for the rule {line!r}")
                     rules = new[table][rule.chain] = list(self.tables[table][rule.chain].rules)
+                _check_destination(rule)
                 rules.append(save_form(rule, self.ipv6))
                 target = rule.target
                 if target not in TARGETS and target not in new[table] and target not in self.tables[table]:
@@ -181,6 +189,13 @@ class IptablesTables:
                 return verdict
         journey.examined += len(chain.rules) - 1 - last
         return None
+
+
+def _check_destination(rule: ParsedRule) -> None:
+    """The API accepts any number as the port of an endpoint. The kernel does not, and refuses all that came with it."""
+    for _, option, value in rule.target_options:
+        if option == "--to-destination" and not 0 < split_host_port(value)[1] < 65536:
+            raise SyncError(f"iptables-restore: Port `{value}' not valid")
 
 
 def _apply(rule: CompiledRule, packet: Packet, journey: Journey) -> tuple[Verdict | None, str]:

@@ -30,6 +30,7 @@ from epkit.proxy.netfilter.packet import BaseChain, Hook, Journey, Packet, Verdi
 PRIORITIES = {"dstnat": -100, "filter": 0, "srcnat": 100}
 COMMAND = re.compile(r"(add|delete|flush) (table|chain|rule|set|map|element) (ip6?) (\S+)(?: (\S+))?(?: (.*))?$")
 BASE = re.compile(r"type (\w+) hook (\w+) priority (-?\w+(?:-\d+)?) ;")
+DNAT_PORT = re.compile(r"(?: \. |:)(\d+)(?=[ ,}]|$)")
 ENDED: dict[str, Verdict] = {"drop": "drop", "reject": "reject", "accept": "accept"}
 
 
@@ -85,23 +86,28 @@ class NftTable:
     def run_transaction(self, text: str) -> int:
         """``nft -f``: run the commands, one a line. Returns how many there were.
 
-        What kube-proxy writes is all that is understood; `SyncError` names anything else. The kernel would then undo
-        the whole transaction; here that is a mistake in a backend and no rules can be relied on.
+        All of them or, where one cannot be read, none: `SyncError` names it. What kube-proxy writes is all that is
+        understood. (A command for something that is not there also raises; the kernel would undo those before it.)
         """
-        count = 0
-        for line in text.splitlines():
-            if not line.strip():
-                continue
-            command = COMMAND.match(line)
-            if command is None or command[3] != self.family or command[4] != self.name:
-                raise SyncError(f"nft does not understand the command {line!r}")
+        commands = [self._parsed(line) for line in text.splitlines() if line.strip()]
+        for command in commands:
             try:
                 self._run_command(command[1], command[2], command[5] or "", command[6] or "")
             except KeyError as error:
-                raise SyncError(f"there is no {error} for the command {line!r}") from None
-            count += 1
+                raise SyncError(f"there is no {error} for the command {command[0]!r}") from None
         self._base.clear()
-        return count
+        return len(commands)
+
+    def _parsed(self, line: str) -> re.Match[str]:
+        command = COMMAND.match(line)
+        if command is None or command[3] != self.family or command[4] != self.name:
+            raise SyncError(f"nft does not understand the command {line!r}")
+        if " dnat " in line:
+            # The API accepts any number as the port of an endpoint. The kernel does not.
+            for port in DNAT_PORT.finditer(line):
+                if not 0 < int(port[1]) < 65536:
+                    raise SyncError(f"nft: Service out of range: {port[1]}, in {line[:200]!r}")
+        return command
 
     def _run_command(self, verb: str, what: str, name: str, rest: str) -> None:
         if what == "rule":

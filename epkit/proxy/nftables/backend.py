@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from epkit.proxy.backend import LocalServicePort, SyncReport
+from epkit.proxy.errors import SyncError
 from epkit.proxy.names import NamespacedName, ServicePortName
 from epkit.proxy.netfilter.nft import NftTable
 from epkit.proxy.nftables.rules import ChainWriter, ServiceChains, affinity_sets, elements, used_chains
@@ -80,7 +81,11 @@ class NftablesBackend:
             del self._elements[container, key]
         lines += self._flush_unused(active.union(old), active_sets, now)
         transaction = "\n".join(lines) + "\n" if lines else ""
-        count = self.table.run_transaction(transaction)
+        try:
+            count = self.table.run_transaction(transaction)
+        except SyncError:
+            self._stale_chains.clear()  # they were not emptied after all; the next sync, a full one, finds them again
+            raise
         return SyncReport(full, count, self.table.count(), frozenset(changed), transaction)
 
     def _element(self, verb: str, container: str, key: str, verdict: str = "", comment: str = "") -> str:
