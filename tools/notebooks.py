@@ -47,7 +47,8 @@ def execute(path: Path) -> bool:
     try:
         client.execute()
     except CellExecutionError as error:
-        print(f"epkit: {path.name}: a cell failed; the file is left as it was\n{error}", file=sys.stderr, flush=True)
+        told = f"a cell failed, the file is left as it was: {error.ename}: {error.evalue}"
+        print(f"epkit: {path.name}: {told}", file=sys.stderr, flush=True)
         return False
     text = normalise(notebook)
     changed = text != path.read_text(encoding="utf-8")
