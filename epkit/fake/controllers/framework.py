@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any, ClassVar, Protocol
 
 from epkit.client import RESOURCES, Client
@@ -143,10 +144,11 @@ class Informer:
 
 
 class WorkQueue:
-    """client-go's rate-limiting work queue with its one worker: each key is in it at most once.
+    """client-go's rate-limiting work queue with its workers: each key is in it at most once.
 
     `sync` is called with a key. An :class:`ApiError` or :class:`SyncError` that it raises puts the key back after
-    `base` x 2^failures seconds, at most `limit`; after `retries` failures the key is dropped.
+    `base` x 2^failures seconds, at most `limit`; after `retries` failures the key is dropped. Of several `workers` each
+    takes a key at the same moment: what one of them writes reaches nobody's cache before the others have done theirs.
     """
 
     def __init__(
@@ -158,12 +160,14 @@ class WorkQueue:
         base: float = 0.005,
         limit: float = 1000.0,
         retries: int = 15,
+        workers: int = 1,
         log: Callable[[str], None] | None = None,
     ) -> None:
         self.name = name
         self.sync = sync
         self._loop = loop
         self._base, self._limit, self._retries = base, limit, retries
+        self._workers = workers
         self._log = log or (lambda _: None)
         self._queue: dict[str, None] = {}
         self._waiting: dict[str, Timer] = {}
@@ -247,12 +251,11 @@ class WorkQueue:
 
     def _work(self) -> None:
         self._posted = False
-        if not self._queue:
-            return
-        key = next(iter(self._queue))
-        del self._queue[key]
-        before = self._failures.get(key, 0)
-        self._run(key, counts=True, before=before)
+        for key in list(islice(self._queue, self._workers)):
+            if self._queue.pop(key, key) is not None:  # stopped meanwhile
+                return
+            before = self._failures.get(key, 0)
+            self._run(key, counts=True, before=before)
         self._post()
 
     def _run(self, key: str, counts: bool, before: int) -> None:

@@ -51,14 +51,20 @@ class GarbageCollectorController(Controller):
     """
 
     name = "garbage-collector-controller"
+    flags = {"concurrent_gc_syncs": 20}
 
     def __init__(self, kit: Kit, **flags: Any) -> None:
         super().__init__(kit, **flags)
         self._known: dict[str, Identity] = {}
         self._dependents: dict[str, dict[str, Identity]] = {}  # uid of the owner -> uid -> dependent
         self._absent: dict[str, None] = {}  # uids of owners that the API server says are gone
-        self.to_delete = self.new_queue("garbage collector: attempt to delete", self._attempt_to_delete)
-        self.to_orphan = self.new_queue("garbage collector: attempt to orphan", self._attempt_to_orphan)
+        workers = self.options["concurrent_gc_syncs"]
+        self.to_delete = self.new_queue(
+            "garbage collector: attempt to delete", self._attempt_to_delete, workers=workers
+        )
+        self.to_orphan = self.new_queue(
+            "garbage collector: attempt to orphan", self._attempt_to_orphan, workers=workers
+        )
         for resource in RESOURCES:
             if resource not in IGNORED:
                 self.informer(resource).on(
