@@ -69,6 +69,9 @@ def of_map(wanted: Labels | None) -> Matcher:
     if wanted is None:
         return lambda _: False
     pairs = tuple(wanted.items())
+    if len(pairs) == 1:
+        ((only, expected),) = pairs
+        return lambda labels: labels.get(only) == expected
     return lambda labels: all(labels.get(key) == value for key, value in pairs)
 
 

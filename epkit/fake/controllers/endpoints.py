@@ -8,7 +8,7 @@ Source: ``pkg/controller/endpoint/endpoints_controller.go``, Kubernetes v1.36.
 """
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 from epkit.errors import ApiError
 from epkit.fake.clock import format_time
@@ -176,24 +176,46 @@ class EndpointsController(Controller):
 def desired_subsets(service: Obj, pods: list[Obj]) -> list[Obj]:
     """What the pods come to, in canonical form."""
     by_ports: dict[Any, Obj] = {}
-    headless_without_ports = not service["spec"].get("ports") and service["spec"].get("clusterIP") == "None"
+    includes_terminating = publishes_not_ready(service)
     for pod in pods:
-        if not should_pod_be_in_endpoints(pod, include_terminating=publishes_not_ready(service)):
+        if not should_pod_be_in_endpoints(pod, includes_terminating):
             continue
-        address = pod_to_endpoint_address(service, pod)
-        ports = endpoint_ports(service, pod)
-        if address is None or not (ports or headless_without_ports):
-            continue  # in contrast to slices, there is no place here for a pod without any of the ports
-        subset = by_ports.get(port_map_key(ports))
+        address, ports, key, field = pod_address(service, pod)
+        if address is None or ports is None:
+            continue
+        subset = by_ports.get(key)
         if subset is None:
             subset = {"addresses": [], "notReadyAddresses": [], "ports": [subset_port(port) for port in ports]}
-            by_ports[port_map_key(ports)] = subset
-        ready = publishes_not_ready(service) or is_pod_ready(pod)
-        subset["addresses" if ready else "notReadyAddresses"].append(address)
+            by_ports[key] = subset
+        subset[field].append(address)
     return repack_subsets(by_ports.values())
 
 
+class PodAddress(NamedTuple):
+    """Where a pod belongs, and as what."""
+
+    address: Obj | None
+    ports: list[Obj] | None
+    key: Any
+    field: str
+
+
 @once_per_object
+def pod_address(service: Obj, pod: Obj) -> PodAddress:
+    """A pod's address and ports in the Endpoints of `service`; either is None if there is none, and it has no place.
+
+    In contrast to slices, there is no place for a pod without any of the ports, unless the Service itself has none.
+    """
+    ports: list[Obj] | None = endpoint_ports(service, pod)
+    key = port_map_key(ports or [])
+    if not ports and (service["spec"].get("ports") or service["spec"].get("clusterIP") != "None"):
+        ports = None
+    ready = publishes_not_ready(service) or is_pod_ready(pod)
+    return PodAddress(
+        pod_to_endpoint_address(service, pod), ports, key, "addresses" if ready else "notReadyAddresses"
+    )
+
+
 def pod_to_endpoint_address(service: Obj, pod: Obj) -> Obj | None:
     """The pod's address in the Service's first IP family; None if it has none."""
     wanted = primary_family(service, pod)

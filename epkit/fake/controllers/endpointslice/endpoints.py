@@ -4,7 +4,7 @@ Sources: ``staging/src/k8s.io/endpointslice/utils.go`` and ``…/util/controller
 """
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from epkit.fake.controllers.endpointslice.hashes import sort_slice_ports
 from epkit.fake.controllers.endpointslice.memo import once_per_object
@@ -50,7 +50,22 @@ def should_set_hostname(pod: Obj, service: Obj) -> bool:
     )
 
 
+class PodEndpoint(NamedTuple):
+    """Where a pod belongs, and as what: its ports and its endpoint, and what each is told apart by."""
+
+    ports: list[Obj]
+    port_map: PortMapKey
+    endpoint: Obj
+    key: EndpointKey
+
+
 @once_per_object
+def pod_endpoint(pod: Obj, node: Obj | None, service: Obj, address_type: str) -> PodEndpoint:
+    """The ports and the endpoint of a pod in slices of `service`: :func:`endpoint_ports` and :func:`pod_to_endpoint`."""
+    ports, endpoint = endpoint_ports(service, pod), pod_to_endpoint(pod, node, service, address_type)
+    return PodEndpoint(ports, port_map_key(ports), endpoint, endpoint_key(endpoint))
+
+
 def pod_to_endpoint(pod: Obj, node: Obj | None, service: Obj, address_type: str) -> Obj:
     """The endpoint that stands for `pod` in a slice of `address_type`.
 
@@ -90,7 +105,6 @@ def pod_addresses(pod: Obj, address_type: str) -> list[str]:
     return [str(address) for address in parsed if address is not None and address.version == version]
 
 
-@once_per_object
 def endpoint_ports(service: Obj, pod: Obj) -> list[Obj]:
     """The ports under which `pod` serves `service`, in the order of the slice.
 
@@ -126,7 +140,6 @@ def find_port(pod: Obj, service_port: Obj) -> int | None:
     return None
 
 
-@once_per_object
 def port_map_key(ports: list[Obj]) -> PortMapKey:
     """Equal for lists with the same ports, in whatever order. Upstream makes it a hash; only equality matters.
 
@@ -139,7 +152,6 @@ def port_map_key(ports: list[Obj]) -> PortMapKey:
     )
 
 
-@once_per_object
 def endpoint_key(endpoint: Obj) -> EndpointKey:
     target = endpoint.get("targetRef") or {}
     addresses = endpoint["addresses"]

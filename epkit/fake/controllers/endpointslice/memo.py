@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_SIZE = 50_000
+_SIZE = 20_000
 
 
 def once_per_object(function: Callable[P, T]) -> Callable[P, T]:

@@ -145,23 +145,22 @@ class Reconciler:
         for pod in pods:
             if not eps.should_pod_be_in_endpoints(pod, include_terminating=True):
                 continue
-            ports = eps.endpoint_ports(service, pod)
-            desired = desired_by_port_map.setdefault(port_map_key(ports), Desired(ports))
+            node_name = pod["spec"].get("nodeName", "")
+            node = self.get_node(node_name)
+            ports, port_map, endpoint, key = eps.pod_endpoint(pod, node, service, address_type)
+            desired = desired_by_port_map.get(port_map)
+            if desired is None:
+                desired = desired_by_port_map[port_map] = Desired(ports)
 
             # The Node is asked for nothing but its zone. Without it the pod is left out and the Service tried again
             # later; but its other pods are dealt with now, or else one lost pod would freeze it for good.
-            node_name = pod["spec"].get("nodeName", "")
-            node = self.get_node(node_name)
             if node is None and self.missing_node == "fail":
                 raise SyncError(f'node "{node_name}" not found')
             if node is None and not eps.publishes_not_ready(service):
                 where = f"Service {key_of(service)}: Node {node_name} Not Found"
                 errors.append(SyncError(f"skipping Pod {name_of(pod)} for {where}"))
-                continue
-
-            endpoint = eps.pod_to_endpoint(pod, node, service, address_type)
-            if endpoint["addresses"]:
-                desired.endpoints[endpoint_key(endpoint)] = endpoint
+            elif endpoint["addresses"]:
+                desired.endpoints[key] = endpoint
         return desired_by_port_map, errors
 
     def reconcile_by_port_mapping(

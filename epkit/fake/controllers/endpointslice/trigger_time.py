@@ -15,13 +15,18 @@ from epkit.objects import Obj, condition, key_of, name_of
 
 _parse_time = lru_cache(maxsize=4096)(parse_time)
 
+_UNSEEN: tuple[Obj, float | None] = ({}, None)
+
 
 @dataclass(slots=True)
 class ServiceState:
-    """Times seen in the last sync of a Service: its own creation, and of each pod the last change of readiness."""
+    """Times seen in the last sync of a Service: its own creation, and of each pod the last change of readiness.
+
+    With a pod's time goes the pod itself: the very same object need not be looked into again.
+    """
 
     service: float | None
-    pods: dict[str, float]
+    pods: dict[str, tuple[Obj, float | None]]
 
 
 class TriggerTimeTracker:
@@ -46,12 +51,14 @@ class TriggerTimeTracker:
         now = ServiceState(_parse_time(created) if created else None, {})
         changed = []
         for pod in pods:
-            time = _pod_trigger_time(pod)
-            if time is None:
-                continue
             name = name_of(pod)
-            now.pods[name] = time
-            if time > before.pods.get(name, 0.0):
+            seen = before.pods.get(name, _UNSEEN)
+            if seen[0] is pod:
+                now.pods[name] = seen
+                continue
+            time = _pod_trigger_time(pod)
+            now.pods[name] = (pod, time)
+            if time is not None and time > (seen[1] or 0.0):
                 changed.append(time)
         if now.service is not None and now.service > (before.service or 0.0):
             changed.append(now.service)
