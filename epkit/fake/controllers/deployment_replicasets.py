@@ -15,6 +15,7 @@ from epkit.objects import (
     annotations_of,
     condition,
     controller_of,
+    copy,
     name_of,
     namespace_of,
     owner_reference,
@@ -195,7 +196,7 @@ def _new_replicaset(deployment: Obj) -> Obj:
     labels = metadata["labels"] = {**(metadata.get("labels") or {}), util.HASH_LABEL: token}
     selector = dict(spec["selector"])
     selector["matchLabels"] = {**(selector.get("matchLabels") or {}), util.HASH_LABEL: token}
-    wanted: Obj = {"replicas": 0, "selector": selector, "template": {**spec["template"], "metadata": metadata}}
+    wanted: Obj = {"replicas": 0, "selector": selector, "template": {**copy(spec["template"]), "metadata": metadata}}
     if spec.get("minReadySeconds"):
         wanted["minReadySeconds"] = spec["minReadySeconds"]
     return {

@@ -15,7 +15,7 @@ from epkit.fake.clock import Clock
 from epkit.fake.controllers.framework import Informer, Recorder, SyncError
 from epkit.fake.kinds.names import name_is_subdomain
 from epkit.fake.names import ALPHABET
-from epkit.objects import Obj, controller_of, key_of, labels_of, name_of, namespace_of, owner_reference, uid_of
+from epkit.objects import Obj, controller_of, copy, key_of, labels_of, name_of, namespace_of, owner_reference, uid_of
 from epkit.selectors import Matcher
 
 #: How long a controller waits for the watch events of its own writes before it looks again by itself.
@@ -155,14 +155,17 @@ class PodControl:
 
 
 def pod_from_template(template: Obj, owner: Obj) -> Obj:
-    """The pod that a template describes, to be named by the API server after `owner` (``GetPodFromTemplate``)."""
+    """The pod that a template describes, to be named by the API server after `owner` (``GetPodFromTemplate``).
+
+    Its spec is a copy: the API server will complete it.
+    """
     given = template.get("metadata") or {}
     metadata: Obj = {"generateName": pods_prefix(name_of(owner)), "namespace": namespace_of(owner)}
     for field in ("labels", "annotations", "finalizers"):
         if given.get(field):
             metadata[field] = given[field]
     metadata["ownerReferences"] = [owner_reference(owner)]
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": copy(template["spec"])}
 
 
 def pods_prefix(name: str) -> str:

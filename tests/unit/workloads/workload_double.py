@@ -121,7 +121,7 @@ class Double:
             return old  # as etcd: what changes nothing is not written
         if obj.get("spec") != old.get("spec"):
             meta["generation"] = old["metadata"]["generation"] + 1
-        if "deletionTimestamp" in meta and not meta.get("finalizers") and resource != "pods":
+        if "deletionTimestamp" in meta and not meta.get("finalizers") and not meta.get("deletionGracePeriodSeconds"):
             return self.store.delete(resource, namespace_of(obj), name_of(obj), last=obj)
         return self.store.put(resource, obj)
 
@@ -129,10 +129,9 @@ class Double:
         graceful = resource == "pods" and (options or {}).get("gracePeriodSeconds") != 0 and old["spec"].get("nodeName")
         if not graceful and not old["metadata"].get("finalizers"):
             return self.store.delete(resource, namespace_of(old), name_of(old))
-        if "deletionTimestamp" in old["metadata"]:
-            return old
-        metadata = {**old["metadata"], "deletionTimestamp": self.clock.timestamp()}
-        return self.store.put(resource, {**old, "metadata": metadata})
+        meta = {"deletionTimestamp": self.clock.timestamp(), **old["metadata"]}
+        meta["deletionGracePeriodSeconds"] = min(meta.get("deletionGracePeriodSeconds", 30), 30 if graceful else 0)
+        return old if meta == old["metadata"] else self.store.put(resource, {**old, "metadata": meta})
 
     # -- for specifications --------------------------------------------------------------------------------------------
 
