@@ -61,7 +61,7 @@ class PodEndpoint(NamedTuple):
 
 @once_per_object
 def pod_endpoint(pod: Obj, node: Obj | None, service: Obj, address_type: str) -> PodEndpoint:
-    """The ports and the endpoint of a pod in slices of `service`: :func:`endpoint_ports` and :func:`pod_to_endpoint`."""
+    """The ports and the endpoint of a pod in slices of `service`, by the two functions below."""
     ports, endpoint = endpoint_ports(service, pod), pod_to_endpoint(pod, node, service, address_type)
     return PodEndpoint(ports, port_map_key(ports), endpoint, endpoint_key(endpoint))
 
