@@ -10,7 +10,7 @@ from pathlib import Path
 
 from epkit.errors import ApiError
 from epkit.kubectl.builtin import formats, writing
-from epkit.kubectl.builtin.failures import KubectlError, NotInSubset, UsageError, at_source, raise_all
+from epkit.kubectl.builtin.failures import KubectlError, NotInSubset, UsageError, raise_all
 from epkit.kubectl.builtin.gotext import quote
 from epkit.kubectl.builtin.selection import Info, select
 from epkit.kubectl.builtin.session import Session
@@ -206,6 +206,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         raise KubectlError(f"error reading {path}: no such file or directory") from None
-
-
-__all__ = ["at_source", "config_map", "deployment", "from_files", "meta", "namespace", "service_account", "typed"]

@@ -19,12 +19,11 @@ def delete(session: Session) -> None:
     ignore = args["ignore-not-found"] or (selecting and "ignore-not-found" not in args.given)
     grace = _grace(session)
     policy = _policy(session)
+    if args["all"] and (args["selector"] or args["field-selector"]):
+        raise KubectlError("setting 'all' parameter but found a non empty selector. ")
     selection = select(session, fetch=False)
     if args["output"] not in ("", "name"):
         raise KubectlError(f"unexpected -o output mode: {args['output']}. We only support '-o name'")
-    if args["all"] and (args["selector"] or args["field-selector"]):
-        flag = "selector" if args["selector"] else "field-selector"
-        raise KubectlError(f"cannot set --all and --{flag} at the same time")
     if args["force"] and grace == 0:
         session.warn(
             "Immediate deletion does not wait for confirmation that the running resource has been terminated. The "

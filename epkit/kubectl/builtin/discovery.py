@@ -48,6 +48,11 @@ class Mapping:
         return f"{self.kind.lower()}.{self.group}" if self.group else self.kind.lower()
 
     @property
+    def group_kind(self) -> str:
+        """``EndpointSlice.discovery.k8s.io``, as Go prints a GroupKind."""
+        return f"{self.kind}.{self.group}" if self.group else self.kind
+
+    @property
     def gvr(self) -> str:
         """As Go prints a GroupVersionResource."""
         return f"{self.group}/{self.version}, Resource={self.plural}"

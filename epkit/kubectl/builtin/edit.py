@@ -16,7 +16,7 @@ from epkit.errors import ApiError
 from epkit.kubectl.builtin import formats, merge_keys, threeway, writing
 from epkit.kubectl.builtin.failures import ExitError, KubectlError, raise_all
 from epkit.kubectl.builtin.gotext import json_text, quote
-from epkit.kubectl.builtin.manifests import load
+from epkit.kubectl.builtin.manifests import load, yaml_fault
 from epkit.kubectl.builtin.selection import Info, as_list, select
 from epkit.kubectl.builtin.session import Session
 from epkit.kubectl.builtin.yamlout import dump
@@ -65,18 +65,22 @@ class _Edit:
             edited = self._open(text)
             if failed and _same(edited, text):
                 return self._keep(edited, KubectlError("Edit cancelled, no valid changes were saved."))
+            fault = _fault(edited)
+            if fault:
+                what = f"{self.infos[0].mapping.resource} {quote(self.infos[0].name)}"
+                self.session.err(f"error: {what} is invalid\n")
+                why = f'<nil>: Invalid value: "The edited file failed validation": {fault}'
+                text, failed, self.reasons = edited, True, [(f"{what} was not valid", [why])]
+                continue
             if _same(edited, original):
                 self.session.err("Edit cancelled, no changes made.\n")
                 return
-            if not any(line.strip() and not line.startswith("#") for line in edited.splitlines()):
-                self.session.err("Edit cancelled, saved file was empty.\n")
-                return
             text, self.reasons = _without_comments(edited), []
-            try:
-                objects = _objects(load(edited))
-            except (yaml.YAMLError, KubectlError) as error:
-                self.reasons.append((f"The edited file had a syntax error: {error}", []))
-                failed = True
+            objects = _objects(load(edited))
+            unknown = [o for o in objects if self.session.resources.of_kind(o["apiVersion"], o["kind"]) is None]
+            if unknown:
+                first = f"no matches for kind {quote(unknown[0]['kind'])} in version {quote(unknown[0]['apiVersion'])}"
+                failed, self.reasons = True, [(f"The edited file had a syntax error: {first}", [])]
                 continue
             try:
                 again = self._send_all(objects, edited)
@@ -181,9 +185,20 @@ def _without_comments(text: str) -> str:
     return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
 
 
-def _objects(value: Any) -> list[Obj]:
-    if not isinstance(value, dict) or "kind" not in value:
-        raise KubectlError("Object 'Kind' is missing")
+def _fault(text: str) -> str:
+    """Why the text is no object, if it is none."""
+    try:
+        value = load(text)
+    except yaml.YAMLError as error:
+        return f"error converting YAML to JSON: yaml: {yaml_fault(error)}"
+    value = {} if value is None else value
+    if not isinstance(value, dict):
+        return "invalid object to validate"
+    absent = [f"{field} not set" for field in ("apiVersion", "kind") if not value.get(field)]
+    return absent[0] if len(absent) == 1 else f"[{', '.join(absent)}]" if absent else ""
+
+
+def _objects(value: Obj) -> list[Obj]:
     return list(value["items"]) if value["kind"] == "List" else [value]
 
 

@@ -43,7 +43,7 @@ def _service(session: Session, info: Info) -> Obj:
     args = session.args
     kind = (info.mapping.group, info.mapping.kind)
     if kind not in (("", "Service"), ("", "Pod"), *_POD_TEMPLATES):
-        raise KubectlError(f"cannot expose a {info.mapping.kind}{'.' + kind[0] if kind[0] else ''}")
+        raise KubectlError(f"cannot expose a {info.mapping.group_kind}")
     try:
         selector = parse_labels(args["selector"]) if args["selector"] else _selector(info)
     except KubectlError as error:

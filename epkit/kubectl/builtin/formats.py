@@ -21,17 +21,19 @@ _GENERAL = ("json", "jsonpath", "jsonpath-as-json", "jsonpath-file", "name", "ya
 Print = Callable[[Obj], None]
 
 
-def printer(session: Session, done: str, *, table: bool = False) -> Print:
+def printer(session: Session, done: str, *, table: bool = False, tell_dry_run: bool = True) -> Print:
     """How the command prints one object: as ``-o`` says, else ``service/web created``.
 
-    `done` is what was done, such as ``created``. With `table` the forms of ``kubectl get`` are allowed too.
+    `done` is what was done, such as ``created``; a dry run is told after it, but where upstream does not. With `table`
+    the forms of ``kubectl get`` are allowed too.
 
     Raises:
         KubectlError: there is no such form.
     """
     output = session.args["output"]
     if output in ("", "name"):
-        return lambda obj: session.out(named(obj) + (" " + _said(session, done) if not output else "") + "\n")
+        said = _said(session, done) if tell_dry_run else done
+        return lambda obj: session.out(named(obj) + (f" {said}" if not output else "") + "\n")
     form, _, argument = output.partition("=")
     text = _form(session.args, form, argument, output, table)
     count = 0

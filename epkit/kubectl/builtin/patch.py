@@ -42,7 +42,7 @@ def patch(session: Session) -> None:
             failures.append(error)
             continue
         said = "patched" if changed != info.obj else "patched (no change)"
-        formats.printer(session, said)(formats.ordered(changed))
+        formats.printer(session, said, tell_dry_run=False)(formats.ordered(changed))
     if not selection.infos and not failures:
         raise KubectlError("no objects passed to patch")
     raise_all(failures)

@@ -5,7 +5,7 @@ Source: ``k8s.io/kubectl/pkg/cmd/scale/scale.go`` and ``pkg/scale``.
 from __future__ import annotations
 
 from epkit.kubectl.builtin import formats, writing
-from epkit.kubectl.builtin.failures import KubectlError
+from epkit.kubectl.builtin.failures import KubectlError, raise_all
 from epkit.kubectl.builtin.selection import Info, select
 from epkit.kubectl.builtin.session import Session
 
@@ -27,6 +27,7 @@ def scale(session: Session) -> None:
         if formats.dry_run(session) != "client":
             _scale(session, info)
         show(formats.ordered(info.obj))
+    raise_all(selection.failures)
     if not selection.infos:
         raise KubectlError("no objects passed to scale")
 

@@ -33,6 +33,10 @@ class Writer:
         self.flush()
         return self._aligned
 
+    def unaligned(self) -> str:
+        """The lines with their tabs, as kubectl prints them where it forgets to align."""
+        return "".join(self._lines)
+
     def flush(self) -> None:
         """What follows has columns of its own."""
         self._aligned += align(escape("".join(self._lines)), minimum=0, padding=2)
@@ -94,10 +98,11 @@ class Writer:
         self.put(1, "----\t------\t----\t----\t-------")
         for event in sorted(events, key=lambda event: seconds_of(event.get("lastTimestamp")) or 0.0):
             source = (event.get("source") or {}).get("component") or event.get("reportingComponent", "")
-            cells = (event.get("type", ""), event.get("reason", ""), self._interval(event), source)
+            cells = (event.get("type", ""), event.get("reason", ""), self.interval(event), source)
             self.put(1, "\t".join((*cells, event.get("message", "").strip())))
 
-    def _interval(self, event: Obj) -> str:
+    def interval(self, event: Obj) -> str:
+        """When an event was last seen: ``5s``, or ``5s (x3 over 2m)``."""
         first = self.since(event.get("eventTime") or event.get("firstTimestamp"))
         series = event.get("series")
         if series:

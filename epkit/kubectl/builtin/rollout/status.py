@@ -21,7 +21,7 @@ def status(session: Session) -> None:
         raise KubectlError("required resource not specified")
     if args["revision"] < 0:
         raise KubectlError(f"revision must be a positive integer: {args['revision']}")
-    selection = select(session, latest=True)
+    selection = select(session, everything=True, latest=True)
     if not selection.infos and not selection.failures:
         session.err(f"No resources found in {session.namespace} namespace.\n")
     for info in selection.infos:
@@ -32,7 +32,7 @@ def status(session: Session) -> None:
 def _follow(session: Session, info: Info) -> None:
     view = _VIEWS.get((info.mapping.group, info.mapping.kind))
     if view is None:
-        raise KubectlError(f"no status viewer has been implemented for {info.mapping.gvk}")
+        raise KubectlError(f"no status viewer has been implemented for {info.mapping.group_kind}")
     seconds, watch = session.args["timeout"], session.args["watch"]
     last = ""
     for obj in session.follow(info.mapping, info.namespace, info.name, seconds):
