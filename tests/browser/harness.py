@@ -46,15 +46,20 @@ SHOW_FIRST_PICTURE = f"""async () => {{ {PANEL}
   await panel.content.scrollToItem(index, 'start');
   return true }}"""
 
+CUT_OFF = """() => [...document.querySelectorAll('.jp-RenderedSVG img')].filter(image =>
+  image.getBoundingClientRect().right > image.closest('.jp-OutputArea').getBoundingClientRect().right + 1
+).map(image => `${image.naturalWidth} pixels wide`)"""
+
 
 @dataclass
 class Run:
-    """What a notebook did: its code cells as nbformat JSON, and what the page reported."""
+    """What a notebook did: its code cells as nbformat JSON, what the page reported, and pictures that it cut off."""
 
     cells: list[dict[str, Any]]
     console_errors: list[str]
     outside_requests: list[str]
     screenshots: list[Path] = field(default_factory=list)
+    cut_off: list[str] = field(default_factory=list)
 
     @property
     def cell_errors(self) -> list[str]:
@@ -145,6 +150,7 @@ def run_notebook(address: str, name: str, chromium: Path, home: Path) -> Run:
             page.wait_for_function(IDLE, timeout=RUN_MILLISECONDS)
             run.cells = page.evaluate(CELLS)
             run.screenshots = screenshots(page, Path(name).stem)
+            run.cut_off = page.evaluate(CUT_OFF)
             return run
         finally:
             browser.close()

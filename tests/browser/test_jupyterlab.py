@@ -28,4 +28,5 @@ def test_chapter_5_runs_from_the_top_in_jupyterlab(chromium: Path, tmp_path: Pat
     assert run.cell_errors == []
     assert run.console_errors == []
     assert run.outside_requests == []
+    assert run.cut_off == []
     assert all(shot.stat().st_size > 10_000 for shot in run.screenshots)
