@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "connect": "epkit.cluster",
     "Cluster": "epkit.cluster",
+    "replay": "epkit.story",
     "EpkitError": "epkit.errors",
     "ApiError": "epkit.errors",
 }
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from epkit.cluster import connect as connect
     from epkit.errors import ApiError as ApiError
     from epkit.errors import EpkitError as EpkitError
+    from epkit.story import replay as replay
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from epkit.fake.plane import Plane
     from epkit.fake.server import Server
     from epkit.kubectl import Completed
+    from epkit.story import Difference, Past, Story, Writes
     from epkit.views.diagram import Diagram
 
 _current: Cluster | None = None
@@ -72,8 +73,8 @@ class Cluster:
         self._plane: Plane = make(**given)
         self._server: Server | None = None
         self._folder: Path | None = None
-        self.transport: Transport = InProcess(self._plane)
-        self.client = Client(self.transport)
+        self.transport: Transport = InProcess(self._plane, "kubectl")
+        self.client = Client(InProcess(self._plane, "epkit"))
         self.namespace = "default"
         self.closed = False
         atexit.register(self.close)
@@ -203,6 +204,33 @@ class Cluster:
         recording = Recording(self, resources, self.namespace if namespace is None else namespace, conditions)
         yield
         recording.print()
+
+    @property
+    def story(self) -> Story:
+        """Everything that was written to this cluster, as far back as it remembers."""
+        from epkit.story import of_plane
+
+        self._check()
+        return of_plane(self._plane)
+
+    def events(self, *resources: str, namespace: str | None = None, who: str | None = None) -> Writes:
+        """What was written, by whom, when.
+
+        >>> cluster.events("endpointslices", namespace="default")
+        """
+        return self.story.events(*resources, namespace=namespace, who=who)
+
+    def at(self, moment: float) -> Past:
+        """The cluster as it was at a moment of its time (see :attr:`now`), to be looked at and not changed."""
+        return self.story.at(moment)
+
+    def diff(self, first: float, second: float) -> Difference:
+        """What became of which object between two moments."""
+        return self.story.diff(first, second)
+
+    def export(self, path: str | Path) -> Path:
+        """Write the story of this cluster to a file; :func:`epkit.replay` reads it anywhere."""
+        return self.story.export(path)
 
     def controller(self, name: str) -> ControllerHandle:
         """A controller of the built-in cluster, to stop, start and slow down: ``cluster.controller("endpointslice")``."""

@@ -8,7 +8,7 @@ It is plain Python: no thread, no socket, no file, no wall clock. :mod:`epkit.fa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -158,6 +158,39 @@ class Plane:
         )
 
 
+def frozen(objects: Mapping[str, Mapping[str, Obj]], moment: float) -> InProcess:
+    """A transport to an API with these objects, by resource, at a moment that does not pass; nothing controls it."""
+    clock = Clock(moment)
+    store = Store(lambda: moment)
+    for resource, found in objects.items():
+        for obj in found.values():
+            store.load(_qualified(resource), obj)
+    return InProcess(Still(Http(Api(store, clock, Names()))))
+
+
+class Requests(Protocol):
+    """Whoever answers requests in process."""
+
+    def request(
+        self, method: str, path: str, query: str = "", headers: Mapping[str, str] | None = None, body: bytes = b"",
+        notify: Callable[[], None] = lambda: None,
+    ) -> Response:
+        """Answer one request."""
+
+
+class Still:
+    """An API behind which nothing moves."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    def request(
+        self, method: str, path: str, query: str = "", headers: Mapping[str, str] | None = None, body: bytes = b"",
+        notify: Callable[[], None] = lambda: None,
+    ) -> Response:
+        return self._http.handle(method, path, query, headers or {}, body, notify)
+
+
 class StoreSource:
     """Lists and events for informers, straight from the store."""
 
@@ -235,7 +268,7 @@ class Direct:
 class InProcess:
     """The transport of everybody else in this process: the same bytes as over HTTP, without the socket."""
 
-    def __init__(self, plane: Plane, user_agent: str = "epkit") -> None:
+    def __init__(self, plane: Requests, user_agent: str = "epkit") -> None:
         self._plane = plane
         self._user_agent = user_agent
 

@@ -110,6 +110,14 @@ class Store:
         self._publish(Event("ADDED" if old is None else "MODIFIED", resource, key, self.version, obj, old, self._now(), actor))
         return obj
 
+    def load(self, resource: str, obj: Obj) -> None:
+        """Take in an object as it is, with its own resource version and without an event: for views of the past."""
+        key = (obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+        self._objects.setdefault(resource, {})[key] = obj
+        insort(self._order.setdefault(resource, []), key)
+        self.version = max(self.version, int(obj["metadata"]["resourceVersion"]))
+        self.compacted = self.version
+
     def delete(self, resource: str, namespace: str, name: str, actor: str = "", last: Obj | None = None) -> Obj:
         """Remove an object. `last` is its final state where that differs from the stored one.
 

@@ -15,6 +15,7 @@ from epkit.views.diagram import Diagram
 
 if TYPE_CHECKING:
     from epkit.cluster import Cluster
+    from epkit.story import Past
 
 #: Beyond this many endpoints a slice is drawn as counts.
 MOST_ROWS = 12
@@ -45,7 +46,7 @@ class Topology:
         return [pod for name, pod in self.pods.items() if name not in listed and matches(labels_of(pod))]
 
 
-def of_service(cluster: Cluster, what: str) -> Diagram:
+def of_service(cluster: Cluster | Past, what: str) -> Diagram:
     """The picture of a Service, given as ``svc/web``, ``service/web`` or ``web``, with a namespace as ``demo/svc/web``.
 
     Raises:
