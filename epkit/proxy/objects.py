@@ -54,7 +54,7 @@ def _documents(text: str, source: str) -> Iterator[Obj]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
         raise ObjectError(f"not YAML{where}: {problem}", source=source) from None
     for number, document in enumerate(documents, 1):
         if document is None:

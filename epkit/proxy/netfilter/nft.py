@@ -6,7 +6,7 @@
 ... add chain ip kube-proxy reject-chain
 ... add rule ip kube-proxy reject-chain reject
 ... ''')
->>> print(table.listing())
+>>> print(table.listing().expandtabs(8))
 table ip kube-proxy {
         comment "rules for kube-proxy"
 <BLANKLINE>
