@@ -183,7 +183,7 @@ class Api:
                 common = metadata.validate_metadata_update(obj, old)
                 faults += common + common
             faults += kind.validate_update(obj, old, context)
-        if kind.generation is not None and kind.generation(obj, old):
+        if kind.generation is not None and route.subresource != "status" and kind.generation(obj, old):
             meta["generation"] = before.get("generation", 0) + 1
         self._check(kind, obj, faults)
         self._warn(kind, obj, old, options)

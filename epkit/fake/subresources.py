@@ -150,10 +150,12 @@ def evict(api: Api, route: Route, eviction: Obj, options: Options) -> Obj:
     pod = api.existing(pod_route)
     asked = delete_options({}, eviction.get("deleteOptions"), options.actor)
     asked.dry_run = asked.dry_run or options.dry_run
-    budgets = api.store.list("poddisruptionbudgets.policy", route.namespace)
-    changed = disruption_rules.evict(pod, budgets, api.clock.timestamp())
-    if changed is not None and not asked.dry_run:
-        api.store.put("poddisruptionbudgets.policy", changed, options.actor)
+    budgets, now = api.store.list("poddisruptionbudgets.policy", route.namespace), api.clock.timestamp()
+    changed = disruption_rules.evict(pod, budgets, now)
+    if not asked.dry_run:
+        if changed is not None:
+            api.store.put("poddisruptionbudgets.policy", changed, options.actor)
+        api.store.put(route.kind.resource, disruption_rules.as_disruption_target(pod, now), options.actor)
     api.delete(pod_route, {}, None, asked)
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 

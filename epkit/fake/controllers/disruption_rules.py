@@ -69,6 +69,23 @@ def check_and_decrement(budget: Obj, pod_name: str, now: str) -> Obj:
     return changed
 
 
+def as_disruption_target(pod: Obj, now: str) -> Obj:
+    """The pod with the condition that says why it is about to go."""
+    current, status = condition(pod, "DisruptionTarget"), pod.get("status") or {}
+    since = current["lastTransitionTime"] if current is not None and current["status"] == "True" else now
+    entry = {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "observedGeneration": pod["metadata"].get("generation", 0),
+        "lastProbeTime": None,
+        "lastTransitionTime": since,
+        "reason": "EvictionByEvictionAPI",
+        "message": "Eviction API: evicting",
+    }
+    others = [known for known in status.get("conditions") or () if known is not current]
+    return {**pod, "metadata": dict(pod["metadata"]), "status": {**status, "conditions": [*others, entry]}}
+
+
 def _cause(message: str) -> Obj:
     return {"reason": "DisruptionBudget", "message": message}
 
