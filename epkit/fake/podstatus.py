@@ -82,7 +82,9 @@ def container_status(container: Container, pod: Obj) -> Obj:
     }
     if begun:
         status["containerID"] = container.id
-        status["resources"] = spec.get("resources") or {}
+        status["resources"] = resources = spec.get("resources") or {}
+        if resources.get("requests"):
+            status["allocatedResources"] = resources["requests"]
     last = container.ended if container.state == WAITING else container.before
     if last is not None:
         status["lastState"] = {"terminated": _terminated(last)}
@@ -122,7 +124,7 @@ def _conditions(worker: PodWorker, live: Obj, phase: str, now: float) -> list[Ob
     foreign = [entry for entry in (live.get("status") or {}).get("conditions") or () if entry["type"] not in OWNED]
     containers_ready = _containers_ready(worker, phase)
     wanted = {
-        "PodReadyToStartContainers": {"status": _truth(worker.sandbox)},
+        "PodReadyToStartContainers": {"status": _truth(worker.sandbox and not worker.finished)},
         "Initialized": _initialized(worker, phase),
         "Ready": _ready(containers_ready, live),
         "ContainersReady": containers_ready,

@@ -311,19 +311,14 @@ class Recorder:
             reference["namespace"] = namespace_of(about)
         if field_path:
             reference["fieldPath"] = field_path
-        now = self._loop.clock.timestamp()
         key = (namespace, reference["kind"], reference["name"], reference["uid"], field_path, type, reason, message)
         seen = self._seen.get(key)
         if seen is not None and (found := self._client.find("events", seen[0], namespace)) is not None:
-            count = found.get("count", 1) + 1
-            self._client.patch(
-                "events", seen[0], {"count": count, "lastTimestamp": now}, namespace, kind="strategic"
-            )
+            self._client.patch("events", seen[0], self.repeated(found), namespace, kind="strategic")
             return
         # Named by the nanosecond, as client-go does, so that a list by name is a list by time.
         self._loop.recorded += 1
         name = f"{name_of(about)}.{int(self._loop.clock.now * 1e9) + self._loop.recorded:x}"
-        source = {"component": self.component} | ({"host": self._host} if self._host else {})
         event: Obj = {
             "apiVersion": "v1",
             "kind": "Event",
@@ -331,14 +326,8 @@ class Recorder:
             "involvedObject": reference,
             "reason": reason,
             "message": message,
-            "source": source,
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "count": 1,
             "type": type,
-            "eventTime": None,
-            "reportingComponent": self.component,
-            "reportingInstance": self._host,
+            **self.first(reason),
         }
         try:
             self._client.create("events", event)
@@ -348,6 +337,23 @@ class Recorder:
                 raise
             return
         self._seen[key] = (name, namespace, 1)
+
+    def first(self, reason: str) -> Obj:
+        """Who reports an event, and when, the first time."""
+        now = self._loop.clock.timestamp()
+        return {
+            "source": {"component": self.component} | ({"host": self._host} if self._host else {}),
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+            "eventTime": None,
+            "reportingComponent": self.component,
+            "reportingInstance": self._host,
+        }
+
+    def repeated(self, event: Obj) -> Obj:
+        """The patch that counts an event once more."""
+        return {"count": event.get("count", 1) + 1, "lastTimestamp": self._loop.clock.timestamp()}
 
 
 class Controller:

@@ -20,6 +20,25 @@ class FitError(Exception):
     """No node fits; its text is upstream's."""
 
 
+class SeriesRecorder(Recorder):
+    """Records events the newer way (``k8s.io/client-go/tools/events``): one time, an action, repeats as a series."""
+
+    def first(self, reason: str) -> Obj:
+        return {
+            "eventTime": self._loop.clock.micro_timestamp(),
+            "reportingComponent": self.component,
+            "reportingInstance": f"{self.component}-control-plane",
+            "action": "Binding" if reason == "Scheduled" else "Scheduling",
+            "source": {},
+            "firstTimestamp": None,
+            "lastTimestamp": None,
+        }
+
+    def repeated(self, event: Obj) -> Obj:
+        count = (event.get("series") or {}).get("count", 1) + 1
+        return {"series": {"count": count, "lastObservedTime": self._loop.clock.micro_timestamp()}}
+
+
 class Scheduler(Controller):
     """Binds pending pods to nodes, one after the other, each in view of those before it.
 
@@ -32,7 +51,7 @@ class Scheduler(Controller):
 
     def __init__(self, kit: Kit, **flags: Any) -> None:
         super().__init__(kit, **flags)
-        self.recorder = Recorder(self.client, kit.loop, PROFILE)
+        self.recorder = SeriesRecorder(self.client, kit.loop, PROFILE)
         self._pending: dict[str, None] = {}
         self.retries = self.new_queue("scheduler", self.schedule)
         self._nodes: dict[str, plugins.NodeInfo] = {}

@@ -56,7 +56,8 @@ def test_a_binding_is_told_in_an_event(nodes: Nodes) -> None:
     nodes.pod("web")
     event = next(e for e in nodes.client.list("events", "default") if e["reason"] == "Scheduled")
     assert event["message"] == f"Successfully assigned default/web to {node_of(nodes, 'web')}"
-    assert event["source"]["component"] == "default-scheduler"
+    assert (event["reportingComponent"], event["action"]) == ("default-scheduler", "Binding")
+    assert event["eventTime"] and event["lastTimestamp"] is None and event["source"] == {}
 
 
 def test_without_nodes_a_pod_waits_and_gets_the_first_that_comes(make: Callable[..., Nodes]) -> None:
@@ -155,6 +156,15 @@ def test_a_node_takes_no_more_pods_than_it_allows(make: Callable[..., Nodes]) ->
     for index in range(3):
         nodes.pod(f"p{index}")
     assert why(nodes, "p2").startswith("0/1 nodes are available: 1 Too many pods. ")
+
+
+def test_a_repeated_failure_is_counted_as_a_series(nodes: Nodes) -> None:
+    nodes.pod("web", nodeSelector={"disk": "ssd"})
+    for value in ("a", "b"):
+        nodes.client.patch("nodes", "node-1", {"metadata": {"labels": {"other": value}}})
+        nodes.settle()
+    (event,) = [event for event in nodes.client.list("events", "default") if event["reason"] == "FailedScheduling"]
+    assert event["series"]["count"] == 3
 
 
 def test_finished_pods_take_no_room(nodes: Nodes) -> None:
