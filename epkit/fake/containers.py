@@ -135,7 +135,7 @@ class Container:
     def files(self) -> dict[str, str]:
         """Its files by absolute path. Change them by :meth:`write` and :meth:`remove`, so that probes hear of it."""
         if self._files is None:
-            self._files = self.base_files()
+            self._files = {**self.image.files, **self.base_files()}
         return self._files
 
     def read(self, path: str) -> str | None:

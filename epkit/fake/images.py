@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from epkit.fake import pages
 from epkit.objects import Obj
 
 
@@ -21,6 +23,8 @@ class Image:
         stop_time: seconds from SIGTERM to its exit.
         greeting: what it logs when it starts.
         size: in bytes, for the event of its pull.
+        tools: it has a shell and the usual commands; else nothing but its own program can be run in it.
+        files: what is in it, as far as anybody looks.
     """
 
     ports: tuple[int, ...] | None = None
@@ -28,6 +32,8 @@ class Image:
     stop_time: float = 0.5
     greeting: tuple[str, ...] = ()
     size: int = 52_428_800
+    tools: bool = True
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 _NGINX = (
@@ -37,18 +43,24 @@ _NGINX = (
     "{time} [notice] 1#1: using the \"epoll\" event method",
     "{time} [notice] 1#1: start worker processes",
 )
+_NGINX_FILES = {f"{pages.NGINX_ROOT}/index.html": pages.NGINX_WELCOME}
 _TOOLS = Image(ports=(), ends=True, size=4_433_000)
 
 #: by the last part of the repository's name
 KNOWN: dict[str, Image] = {
-    "nginx": Image((80,), stop_time=0.05, greeting=_NGINX, size=72_324_501),
-    "nginx-unprivileged": Image((8080,), stop_time=0.05, greeting=_NGINX, size=72_324_501),
-    "httpd": Image((80,), greeting=("AH00094: Command line: 'httpd -D FOREGROUND'",), size=45_200_000),
+    "nginx": Image((80,), stop_time=0.05, greeting=_NGINX, size=72_324_501, files=_NGINX_FILES),
+    "nginx-unprivileged": Image((8080,), stop_time=0.05, greeting=_NGINX, size=72_324_501, files=_NGINX_FILES),
+    "httpd": Image(
+        (80,),
+        greeting=("AH00094: Command line: 'httpd -D FOREGROUND'",),
+        size=45_200_000,
+        files={f"{pages.HTTPD_ROOT}/index.html": pages.HTTPD_WELCOME},
+    ),
     "caddy": Image((80, 443), size=20_000_000),
     "haproxy": Image(stop_time=0.05),
     "traefik": Image((80,)),
-    "whoami": Image((80,), greeting=("Starting up on port 80",), size=2_900_000),
-    "http-echo": Image((5678,), greeting=("[INFO] server is listening on :5678",), size=4_000_000),
+    "whoami": Image((80,), greeting=("Starting up on port 80",), size=2_900_000, tools=False),
+    "http-echo": Image((5678,), greeting=("[INFO] server is listening on :5678",), size=4_000_000, tools=False),
     "httpbin": Image((80,)),
     "hello-app": Image((8080,), greeting=("Server listening on port 8080",), size=11_500_000),
     "node-hello": Image((8080,)),
@@ -63,8 +75,10 @@ KNOWN: dict[str, Image] = {
     "mariadb": Image((3306,)),
     "mongo": Image((27017,)),
     "rabbitmq": Image((5672, 15672)),
-    "coredns": Image((53, 8080, 8181, 9153), greeting=(".:53", "CoreDNS-1.14.2", "linux/amd64"), size=23_500_000),
-    "pause": Image((), stop_time=0.05, size=320_448),
+    "coredns": Image(
+        (53, 8080, 8181, 9153), greeting=(".:53", "CoreDNS-1.14.2", "linux/amd64"), size=23_500_000, tools=False
+    ),
+    "pause": Image((), stop_time=0.05, size=320_448, tools=False),
     "busybox": _TOOLS,
     "alpine": _TOOLS,
     "bash": _TOOLS,
@@ -74,7 +88,7 @@ KNOWN: dict[str, Image] = {
     "python": _TOOLS,
     "curl": _TOOLS,
     "jessie-dnsutils": _TOOLS,
-    "hello-world": Image((), ends=True, greeting=("", "Hello from Docker!"), size=10_000),
+    "hello-world": Image((), ends=True, greeting=("", "Hello from Docker!"), size=10_000, tools=False),
 }
 _OTHER = Image()
 

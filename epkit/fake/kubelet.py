@@ -108,6 +108,13 @@ class KubeletSim(Controller):
         names = ", ".join(candidate.name for candidate in worker.everyone)
         raise EpkitError(f"Pod {namespace}/{pod} has no container {container}; it has: {names}.")
 
+    def containers_at(self, address: str) -> list[Container]:
+        """The containers of the pod with that address: who may listen there."""
+        for worker in self._workers.values():
+            if worker.ip == address and not worker.pod["spec"].get("hostNetwork"):
+                return worker.everyone
+        return []
+
     def worker(self, namespace: str, pod: str) -> PodWorker | None:
         """Who looks after a pod; None for one that does not run on a simulated node."""
         return self._workers.get(f"{namespace}/{pod}")
