@@ -5,12 +5,11 @@ Source: ``k8s.io/kubectl/pkg/cmd`` (apiresources, version, clusterinfo, auth, ev
 from __future__ import annotations
 
 from epkit import __version__
-from epkit.kubectl.builtin import formats
+from epkit.kubectl.builtin import formats, gosort
 from epkit.kubectl.builtin.describe.writer import Writer
 from epkit.kubectl.builtin.discovery import Mapping
 from epkit.kubectl.builtin.failures import ExitError, KubectlError, NotInSubset, UsageError
 from epkit.kubectl.builtin.gotext import json_text, quote, seconds_of
-from epkit.kubectl.builtin.selection import as_list
 from epkit.kubectl.builtin.session import Session
 from epkit.kubectl.builtin.tables import align
 from epkit.kubectl.builtin.yamlout import dump
@@ -157,6 +156,8 @@ def events(session: Session) -> None:
     args = session.args
     if args.words:
         raise KubectlError(f"unknown command {quote(args.words[0])} for \"kubectl events\"")
+    if formats.structured(args):
+        raise NotInSubset(f"events -o {args['output']} (use get events -o {args['output']})")
     for kind in args["types"]:
         if kind.lower() not in ("normal", "warning"):
             raise KubectlError("valid --types are Normal or Warning")
@@ -168,14 +169,9 @@ def events(session: Session) -> None:
     if not found:
         session.err("No events found.\n" if not namespace else f"No events found in {namespace} namespace.\n")
         return
-    found.sort(key=lambda event: (_last(event), _first(event)))
-    if formats.structured(args):
-        from epkit.kubectl.builtin.selection import Info
-
-        mapping = session.resources.find("events")
-        formats.printer(session, "")(as_list([Info(mapping, "", "", formats.ordered(event)) for event in found]))
-        return
-    session.out(align("".join("\t".join(row) + "\n" for row in _rows(session, found, namespace))))
+    found = gosort.sort(found, lambda a, b: _last(a) < _last(b))
+    if args["output"] != "name":  # as upstream, which prints no names
+        session.out(align("".join("\t".join(row) + "\n" for row in _rows(session, found, namespace))))
 
 
 def _about(session: Session, given: str) -> str:
@@ -191,10 +187,6 @@ def _about(session: Session, given: str) -> str:
 def _last(event: Obj) -> float:
     series = event.get("series") or {}
     return seconds_of(series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")) or 0.0
-
-
-def _first(event: Obj) -> float:
-    return seconds_of(event.get("firstTimestamp") or event.get("eventTime")) or 0.0
 
 
 def _rows(session: Session, found: list[Obj], namespace: str) -> list[list[str]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from epkit.errors import ApiError
+from epkit.kubectl.builtin import gosort
 from epkit.kubectl.builtin.gotext import human_duration, seconds_of
 from epkit.kubectl.builtin.session import Session
 from epkit.kubectl.builtin.tables import align, escape
@@ -96,7 +97,7 @@ class Writer:
         self.flush()
         self.put(0, "Events:\n  Type\tReason\tAge\tFrom\tMessage")
         self.put(1, "----\t------\t----\t----\t-------")
-        for event in sorted(events, key=lambda event: seconds_of(event.get("lastTimestamp")) or 0.0):
+        for event in gosort.sort(events, lambda a, b: _last(a) < _last(b)):
             source = (event.get("source") or {}).get("component") or event.get("reportingComponent", "")
             cells = (event.get("type", ""), event.get("reason", ""), self.interval(event), source)
             self.put(1, "\t".join((*cells, event.get("message", "").strip())))
@@ -110,6 +111,10 @@ class Writer:
         if event.get("count", 0) > 1:
             return f"{self.since(event.get('lastTimestamp'))} (x{event['count']} over {first})"
         return first
+
+
+def _last(event: Obj) -> float:
+    return seconds_of(event.get("lastTimestamp")) or 0.0
 
 
 def _shorten(text: str) -> str:
