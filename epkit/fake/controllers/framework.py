@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol
 from epkit.client import RESOURCES, Client
 from epkit.errors import ApiError
 from epkit.fake.clock import Timer
+from epkit.fake.controllers.event_correlator import EventCorrelator
 from epkit.fake.loop import Loop
 from epkit.objects import Obj, copy, key_of, labels_of, name_of, namespace_of, uid_of
 from epkit.selectors import Matcher
@@ -290,12 +291,17 @@ class WorkQueue:
 class Recorder:
     """Writes Events about objects, counting repeats, as client-go's event recorder with its correlator does."""
 
+    #: similar events are combined and many are left out; the newer recorder of ``tools/events`` does neither
+    correlates: ClassVar[bool] = True
+
     def __init__(self, client: Client, loop: Loop, component: str, host: str = "") -> None:
         self.component = component
         self._client = client
         self._loop = loop
         self._host = host
-        self._seen: dict[tuple[str, ...], tuple[str, str, int]] = {}
+        self._correlator = EventCorrelator()
+        #: what was observed -> how often, and the name of the Event once there is one
+        self._seen: dict[tuple[str, ...], tuple[int, str]] = {}
 
     def event(self, about: Obj, type: str, reason: str, message: str, field_path: str = "") -> None:
         """Record that something happened to `about`; `type` is Normal or Warning."""
@@ -311,10 +317,21 @@ class Recorder:
             reference["namespace"] = namespace_of(about)
         if field_path:
             reference["fieldPath"] = field_path
-        key = (namespace, reference["kind"], reference["name"], reference["uid"], field_path, type, reason, message)
-        seen = self._seen.get(key)
-        if seen is not None and (found := self._client.find("events", seen[0], namespace)) is not None:
-            self._client.patch("events", seen[0], self.repeated(found), namespace, kind="strategic")
+        subject = (namespace, reference["kind"], reference["name"], reference["uid"])
+        key: tuple[str, ...] = (*subject, field_path, type, reason, message)
+        if self.correlates:
+            combined = self._correlator.combined((*subject, type, reason), message, self._loop.clock.now)
+            if combined is not None:
+                key, message = (*subject, type, reason), combined
+        count, name = self._seen.get(key, (0, ""))
+        self._seen[key] = (count + 1, name)
+        if self.correlates and not self._correlator.accepts(subject, self._loop.clock.now):
+            return
+        if name and (found := self._client.find("events", name, namespace)) is not None:
+            repeated = self.repeated({**found, "count": count})
+            if message != found["message"]:
+                repeated["message"] = message
+            self._client.patch("events", name, repeated, namespace, kind="strategic")
             return
         # Named by the nanosecond, as client-go does, so that a list by name is a list by time.
         self._loop.recorded += 1
@@ -336,7 +353,7 @@ class Recorder:
             if error.reason not in ("NotFound", "Forbidden"):
                 raise
             return
-        self._seen[key] = (name, namespace, 1)
+        self._seen[key] = (count + 1, name)
 
     def first(self, reason: str) -> Obj:
         """Who reports an event, and when, the first time."""

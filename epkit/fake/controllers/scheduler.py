@@ -23,6 +23,8 @@ class FitError(Exception):
 class SeriesRecorder(Recorder):
     """Records events the newer way (``k8s.io/client-go/tools/events``): one time, an action, repeats as a series."""
 
+    correlates = False
+
     def first(self, reason: str) -> Obj:
         return {
             "eventTime": self._loop.clock.micro_timestamp(),
