@@ -130,9 +130,9 @@ def _conditions(worker: PodWorker, live: Obj, phase: str, now: float) -> list[Ob
         "ContainersReady": containers_ready,
         "PodScheduled": {"status": "True"},
     }
-    own = []
+    own, stamp = [], format_time(now)
     for kind in OWNED:
-        entry: Obj = {"type": kind, "lastProbeTime": None, "lastTransitionTime": format_time(now), **wanted[kind]}
+        entry: Obj = {"type": kind, "lastProbeTime": None, "lastTransitionTime": stamp, **wanted[kind]}
         if generation := live["metadata"].get("generation"):
             entry["observedGeneration"] = generation
         old = condition(live, kind)
