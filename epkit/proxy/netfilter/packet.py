@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from epkit.proxy.names import join_host_port
 from epkit.proxy.node import NodeView
@@ -34,13 +34,27 @@ class Packet:
     dnat: bool = False
     snat: bool = False
 
+    def state(self) -> PacketState:
+        """What it looks like now."""
+        return PacketState(self.protocol, self.src, self.sport, self.dst, self.dport, self.mark)
+
+
+class PacketState(NamedTuple):
+    """What a packet looked like at one moment. `mark` is the firewall mark: 0x4000 asks for masquerading."""
+
+    protocol: str
+    src: str
+    sport: int
+    dst: str
+    dport: int
+    mark: int
+
     def __str__(self) -> str:
         ends = f"{join_host_port(self.src, self.sport)} -> {join_host_port(self.dst, self.dport)}"
         return f"{self.protocol} {ends}" + (f" mark {self.mark:#x}" if self.mark else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One thing that happened to a packet: a rule that matched, a lookup, or what the kernel did by itself.
 
     `hook` is where in the kernel, `table` and `chain` are where in the rules (both "" for the kernel's own doing),
@@ -54,7 +68,7 @@ class Step:
     chain: str
     rule: str
     effect: str
-    packet: str
+    packet: PacketState
 
     def __str__(self) -> str:
         where = " ".join(filter(None, (self.table, self.chain)))
@@ -77,7 +91,7 @@ class Journey:
     hook: Hook = "PREROUTING"
 
     def note(self, packet: Packet, effect: str, *, table: str = "", chain: str = "", rule: str = "") -> None:
-        self.steps.append(Step(self.hook, table, chain, rule, effect, str(packet)))
+        self.steps.append(Step(self.hook, table, chain, rule, effect, packet.state()))
 
     def masquerade(self, packet: Packet) -> None:
         """Give the packet this node's address towards where it goes, and a random port (``--random-fully``)."""
