@@ -98,7 +98,7 @@ def test_a_finished_pod_stays_until_something_else_syncs_the_service(cp: Control
 
 
 def test_one_pods_life_costs_four_writes(cp: ControlPlane) -> None:
-    """It gets an address, becomes ready, is deleted, and goes (after that of its Service's placeholder)."""
+    """It gets an address, becomes ready, is deleted, and goes; the create was the Service's placeholder."""
     cp.put("nodes", make_node("node-1"))
     cp.put("services", make_service())
     controller = cp.run(EndpointSliceController)
