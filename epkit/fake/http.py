@@ -15,7 +15,7 @@ from epkit.fake import kinds, reviews, subresources
 from epkit.fake.api import Api
 from epkit.fake.kinds.base import Kind
 from epkit.fake.lists import ListResult
-from epkit.fake.requests import Options, Route, delete_options, route_of, serves, write_options
+from epkit.fake.requests import Options, Route, delete_options, is_true, route_of, serves, write_options
 from epkit.fake.watches import Watch, WatchEvent
 from epkit.fake.wire import decode, discovery, errors, openapi, patches, protobuf, tables
 from epkit.objects import Obj
@@ -129,7 +129,7 @@ class Http:
             match method:
                 case "GET" | "HEAD":
                     if not route.name:
-                        if query.get("watch") in ("1", "true"):
+                        if is_true(query.get("watch", "")):
                             return self._watch(route, query, accept, notify, warnings)
                         return self._listed(self.api.list(route, query), accept, warnings, query)
                     return self._object(200, subresources.view(route, self.api.get(route, query)), route, accept, warnings, query)

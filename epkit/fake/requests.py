@@ -91,7 +91,7 @@ def write_options(query: Mapping[str, str], kind_of_options: str, actor: str) ->
         dry_run=query.get("dryRun") == "All",
         field_manager=query.get("fieldManager") or manager_of(actor),
         field_validation=validation,
-        force=query.get("force") in ("true", "1"),
+        force=is_true(query.get("force", "")),
         actor=actor,
     )
 
@@ -129,6 +129,11 @@ def delete_options(query: Mapping[str, str], body: Obj | None, actor: str) -> Op
         uid=conditions.get("uid") or "",
         resource_version=conditions.get("resourceVersion") or "",
     )
+
+
+def is_true(text: str) -> bool:
+    """A truth in a query, as Go's ``strconv.ParseBool`` reads it: the official clients write ``True``."""
+    return text in ("1", "t", "T", "true", "TRUE", "True")
 
 
 def manager_of(actor: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from epkit.fake.kinds.base import Kind
 from epkit.fake.lists import Predicate, gone, invalid_version, predicate, too_large
+from epkit.fake.requests import is_true
 from epkit.fake.store import Compacted, Event, Store
 from epkit.fake.wire import errors
 from epkit.objects import Obj, namespace_of
@@ -69,6 +70,8 @@ class Watch:
     def _open(self, query: Mapping[str, str]) -> None:
         text = query.get("resourceVersion", "")
         initial = query.get("sendInitialEvents")
+        if initial is not None:
+            initial = "true" if is_true(initial) else "false"
         self._check(query, initial)
         if text and not text.isdigit():
             raise invalid_version(text)

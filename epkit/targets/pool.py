@@ -86,10 +86,10 @@ class Answer:
     def getheader(self, name: str, default: str | None = None) -> str | None:
         return self.headers.get(name, default)
 
-    def read(self, amount: int | None = None, **_: Any) -> bytes:
-        return self._body.read(-1 if amount is None else amount)
+    def read(self, amt: int | None = None, **_: Any) -> bytes:
+        return self._body.read(-1 if amt is None else amt)
 
-    def stream(self, amount: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:
+    def stream(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:
         """The lines of a watch, or the body of anything else.
 
         A watch with a timeout ends when there is nothing more to tell: virtual time does not pass while one waits. A
