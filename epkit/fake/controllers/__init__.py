@@ -19,6 +19,7 @@ _HOMES = {
     "statefulset-controller": ("statefulset", "StatefulSetController"),
     "daemonset-controller": ("daemonset", "DaemonSetController"),
     "job-controller": ("job", "JobController"),
+    "ttl-after-finished-controller": ("ttlafterfinished", "TTLAfterFinishedController"),
     "disruption-controller": ("disruption", "DisruptionController"),
     "endpoints-controller": ("endpoints", "EndpointsController"),
     "endpointslice-controller": ("endpointslice.controller", "EndpointSliceController"),

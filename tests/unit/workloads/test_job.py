@@ -9,6 +9,7 @@ from workload_double import Double
 from epkit.fake.controllers import job_indexes as indexes
 from epkit.fake.controllers.job import JobController
 from epkit.fake.controllers.job_state import TRACKING_FINALIZER
+from epkit.fake.controllers.ttlafterfinished import TTLAfterFinishedController
 from epkit.objects import Obj, annotations_of, condition, labels_of, name_of
 
 START = "2026-01-01T00:00:00Z"
@@ -252,3 +253,28 @@ def test_what_is_not_here_is_said(kit, controller):
     kit.add("jobs", a_job(successPolicy={"rules": []}))
     kit.settle()
     assert kit.events("NotImplemented") == ["epkit's Job controller does not follow successPolicy"]
+
+
+class TestTimeToLive:
+    def finished(self, kit: Double, seconds: int) -> None:
+        kit.run(TTLAfterFinishedController)
+        kit.add("jobs", a_job(ttlSecondsAfterFinished=seconds))
+        kit.loop.run_due()
+        kit.set_pod(kit.all("pods")[0], phase="Succeeded", ready=False)
+        kit.sleep(3)
+        assert said(kit, "Complete")
+
+    def test_a_finished_job_is_deleted_when_its_time_is_over(self, kit, controller):
+        self.finished(kit, 100)
+        kit.sleep(90)
+        assert len(kit.all("jobs")) == 1
+        kit.sleep(15)
+        assert kit.all("jobs") == []
+
+    def test_it_may_be_given_more_time(self, kit, controller):
+        self.finished(kit, 100)
+        kit.change("jobs", "sum", spec={"ttlSecondsAfterFinished": 200})
+        kit.sleep(150)
+        assert len(kit.all("jobs")) == 1
+        kit.sleep(60)
+        assert kit.all("jobs") == []
