@@ -5,6 +5,7 @@ Source: ``pkg/controller/deployment`` (``deployment_controller.go``, ``sync.go``
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from epkit.fake.clock import parse_time
@@ -254,13 +255,13 @@ class DeploymentController(Controller):
 
     # -- status --------------------------------------------------------------------------------------------------------
 
-    def _sync_status(self, replicasets: list[Obj | None], new: Obj | None, deployment: Obj) -> None:
+    def _sync_status(self, replicasets: Sequence[Obj | None], new: Obj | None, deployment: Obj) -> None:
         status = util.calculate_status(replicasets, new, deployment, self.clock.now)
         if status != deployment["status"]:
             deployment["status"] = status
             self.sets.write_status(deployment)
 
-    def _sync_rollout_status(self, replicasets: Any, new: Obj | None, deployment: Obj) -> None:
+    def _sync_rollout_status(self, replicasets: Sequence[Obj | None], new: Obj | None, deployment: Obj) -> None:
         """The status during a rollout, with the condition Progressing (``syncRolloutStatus``)."""
         now = self.clock.now
         status = util.calculate_status(replicasets, new, deployment, now)
@@ -326,7 +327,7 @@ def _available(replicaset: Obj) -> int:
     return int((replicaset.get("status") or {}).get("availableReplicas", 0))
 
 
-def _replica_failure(replicasets: Any, new: Obj | None) -> Obj | None:
+def _replica_failure(replicasets: Sequence[Obj | None], new: Obj | None) -> Obj | None:
     """The ReplicaSets' ReplicaFailure as a condition of the Deployment; the new one's before those of old ones."""
     for replicaset in [new, *replicasets]:
         entry = condition(replicaset, "ReplicaFailure") if replicaset is not None else None
