@@ -18,6 +18,8 @@ from epkit.errors import EpkitError
 # default: a function of the parsed arguments that returns the exit status.
 COMMANDS = {
     "up": ("epkit.targets.fake", "run a built-in cluster for terminals, until Ctrl-C"),
+    "rules": ("epkit.proxy.commands", "print the rules that kube-proxy writes on a node"),
+    "send": ("epkit.proxy.commands", "tell a packet's way through kube-proxy's rules"),
 }
 
 
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, (module, about) in COMMANDS.items():
         if name == asked_for:
             importlib.import_module(module).register(subparsers)
-        else:
+        elif name not in subparsers.choices:
             subparsers.add_parser(name, help=about)
     options = parser.parse_args(arguments)
     if options.version:

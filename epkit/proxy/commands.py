@@ -9,44 +9,51 @@ from collections import Counter
 from epkit.objects import Obj
 from epkit.proxy.errors import ObjectError, ProxyError
 from epkit.proxy.live import load_cluster
-from epkit.proxy.names import split_host_port
+from epkit.proxy.names import family_of, split_host_port
 from epkit.proxy.node import DEFAULT_CLUSTER_CIDR, DEFAULT_SERVICE_CIDR
 from epkit.proxy.objects import load
 from epkit.proxy.proxier import Proxy
-from epkit.proxy.services import family_of
 from epkit.proxy.validate import KINDS
 
+Subparsers = argparse._SubParsersAction
 
-def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add both commands to the parser of ``epkit``."""
-    rules = subparsers.add_parser(
+
+def register(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
+    """Add both commands to the parser of ``epkit``; one that is there already is left alone."""
+    for name, add in (("rules", _add_rules), ("send", _add_send)):
+        if name not in subparsers.choices:
+            add(subparsers)
+
+
+def _add_rules(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
         "rules",
         help="print the rules that kube-proxy writes on a node",
         description="Print the rules that kube-proxy v1.36 writes on a node, as iptables-save or nft list print them.",
     )
-    _add_common(rules)
-    rules.add_argument(
-        "--family", choices=("IPv4", "IPv6"), default="IPv4", help="address family (default: %(default)s)"
-    )
-    rules.set_defaults(run=run_rules)
+    _add_common(parser)
+    parser.add_argument("--family", choices=("IPv4", "IPv6"), default="IPv4", help="default: %(default)s")
+    parser.set_defaults(run=run_rules)
 
-    send = subparsers.add_parser(
+
+def _add_send(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
         "send",
         help="tell a packet's way through kube-proxy's rules",
         description="Send connections through the rules that kube-proxy v1.36 writes on a node; tell where they go.",
     )
-    _add_common(send)
-    send.add_argument(
+    _add_common(parser)
+    parser.add_argument(
         "--from",
         dest="source",
         metavar="ADDRESS",
         help="the sender: a pod, a machine outside (default: the node itself)",
     )
-    send.add_argument("--to", required=True, metavar="ADDRESS:PORT", help="where it is sent; IPv6 as [ADDRESS]:PORT")
-    send.add_argument("--protocol", choices=("TCP", "UDP", "SCTP"), default="TCP", help="default: %(default)s")
-    send.add_argument("-n", type=_count, default=1, metavar="N", help="how many connections (default: 1)")
-    send.add_argument("--seed", type=int, default=0, help="for the choice of endpoints (default: %(default)s)")
-    send.set_defaults(run=run_send)
+    parser.add_argument("--to", required=True, metavar="ADDRESS:PORT", help="where it is sent; IPv6 as [ADDRESS]:PORT")
+    parser.add_argument("--protocol", choices=("TCP", "UDP", "SCTP"), default="TCP", help="default: %(default)s")
+    parser.add_argument("-n", type=_count, default=1, metavar="N", help="how many connections (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, help="for the choice of endpoints (default: %(default)s)")
+    parser.set_defaults(run=run_send)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

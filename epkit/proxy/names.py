@@ -50,6 +50,11 @@ class ServicePortName(NamedTuple):
         return f"{self.service}:{self.port}" if self.port else str(self.service)
 
 
+def family_of(address: str) -> str:
+    """ "IPv4" or "IPv6" of an address or a range."""
+    return "IPv6" if ":" in address else "IPv4"
+
+
 def join_host_port(ip: str, port: int) -> str:
     """ "10.0.0.1:80", or "[fd00::1]:80" for IPv6."""
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"

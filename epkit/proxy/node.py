@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from epkit.objects import Obj, labels_of, name_of
 from epkit.proxy.errors import ObjectError
-from epkit.proxy.services import family_of
+from epkit.proxy.names import family_of
 
 LABEL_ZONE = "topology.kubernetes.io/zone"
 

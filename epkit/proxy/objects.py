@@ -13,6 +13,8 @@ from epkit.objects import Obj
 from epkit.proxy.errors import ObjectError
 from epkit.proxy.validate import check_objects
 
+NAMESPACED = ("Service", "EndpointSlice")
+
 
 class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
     """Reads dates as text, as Kubernetes does: a creationTimestamp is a string of the API."""
@@ -28,7 +30,8 @@ def load(path: str | Path) -> list[Obj]:
     """The objects in a file; "-" is the standard input.
 
     Raises `ObjectError`, with the file's name in front, for a file that cannot be read, is not YAML, or holds an object
-    that Kubernetes would refuse. Kinds that kube-proxy does not read are let through unchecked.
+    that Kubernetes would refuse. Kinds that kube-proxy does not read are let through unchecked. Objects without a
+    namespace get "default", as kubectl gives it to them.
 
     >>> [obj["kind"] for obj in load("web.yaml")]
     ['Node', 'Service', 'EndpointSlice']
@@ -41,6 +44,9 @@ def load(path: str | Path) -> list[Obj]:
     except UnicodeDecodeError:
         raise ObjectError("not YAML: it is not text in UTF-8", source=source) from None
     objects = list(_documents(text, source))
+    for obj in objects:  # they have just been made, so nobody else holds them
+        if isinstance(obj, dict) and obj.get("kind") in NAMESPACED and isinstance(obj.get("metadata"), dict):
+            obj["metadata"].setdefault("namespace", "default")
     try:
         check_objects(objects)
     except ObjectError as error:

@@ -22,14 +22,14 @@ from epkit.proxy.endpoints import EndpointsChangeTracker, EndpointsMap, local_re
 from epkit.proxy.errors import ProxyError
 from epkit.proxy.health import HealthCheck
 from epkit.proxy.iptables import IptablesBackend
-from epkit.proxy.names import NamespacedName, join_host_port
+from epkit.proxy.names import NamespacedName, family_of, join_host_port
 from epkit.proxy.netfilter.conntrack import Conntrack
 from epkit.proxy.netfilter.host import Host
 from epkit.proxy.netfilter.packet import Sent
 from epkit.proxy.nftables import NftablesBackend
 from epkit.proxy.node import DEFAULT_CLUSTER_CIDR, DEFAULT_SERVICE_CIDR, NodeView, cidrs_of_family, find_node, node_view
 from epkit.proxy.runner import ManualClock
-from epkit.proxy.services import ServiceChangeTracker, ServiceMap, family_of, health_check_node_ports
+from epkit.proxy.services import ServiceChangeTracker, ServiceMap, health_check_node_ports
 from epkit.proxy.validate import check_objects
 
 #: Everything is written anew after this many seconds, changed or not. Not in large clusters.

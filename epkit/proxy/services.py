@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from epkit.objects import Obj, labels_of, name_of, namespace_of
-from epkit.proxy.names import NamespacedName, ServicePortName
+from epkit.proxy.names import NamespacedName, ServicePortName, family_of
 
 LABEL_SERVICE_PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 
@@ -55,11 +55,6 @@ class ServicePort:
     def uses_local_endpoints(self) -> bool:
         """Does any of its traffic go to this node's endpoints only?"""
         return self.internal_policy_local or (self.external_policy_local and self.externally_accessible)
-
-
-def family_of(address: str) -> str:
-    """ "IPv4" or "IPv6" of an address or a range."""
-    return "IPv6" if ":" in address else "IPv4"
 
 
 def _canonical(address: str) -> str:

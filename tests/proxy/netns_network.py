@@ -79,7 +79,9 @@ class Network:
                 self.run(name, f"ip {option}-batch -", "\n".join(chosen) + "\n")
 
     def _sysctl(self, name: str, *settings: str) -> None:
-        self.run(name, "sysctl -q -w " + " ".join(settings))
+        for setting in settings:
+            key, _, value = setting.partition("=")
+            self.run(name, f"tee /proc/sys/{key.replace('.', '/')}", value)
 
     def _veth(self, one: str, one_device: str, other: str, other_device: str) -> None:
         self._ip(one, f"link add {one_device} type veth peer name {other_device} netns {self.prefix}{other}")

@@ -281,6 +281,16 @@ def test_other_kinds_are_passed_over_and_that_is_said(tmp_path: Path, capsys: py
     )
 
 
+def test_objects_without_a_namespace_are_in_default(tmp_path: Path) -> None:
+    web = service("web", 1)
+    del web["metadata"]["namespace"]
+    file = tmp_path / "web.yaml"
+    file.write_text(yaml.safe_dump_all([web, node("node-1", None)]))
+    proxy = Proxy("node-1")
+    proxy.sync(load(file))
+    assert [str(name) for name in proxy.service_map] == ["default/web:http"]
+
+
 BROKEN = {
     "not YAML": ("a: [1, 2", "not YAML, line 2, column 1: did not find expected ',' or ']'"),
     "tabs": ("a:\n\t- b", "not YAML, line 2, column 1"),

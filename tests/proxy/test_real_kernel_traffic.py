@@ -16,7 +16,7 @@ from test_real_kernel_rules import jumps
 from test_recorded_routes import SOURCES, likely
 
 from epkit.proxy import Proxy
-from epkit.proxy.services import family_of
+from epkit.proxy.names import family_of
 
 pytestmark = [
     pytest.mark.netns,

@@ -20,7 +20,7 @@ import pytest
 from recorded_cases import NAMES, RECORDINGS, proxy
 
 from epkit.proxy import Proxy
-from epkit.proxy.services import family_of
+from epkit.proxy.names import family_of
 
 SOURCES = {
     "pod": {"IPv4": "10.244.1.100", "IPv6": "fd00:10:244:1::100"},
