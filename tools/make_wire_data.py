@@ -2,10 +2,10 @@
 
     python tools/make_wire_data.py --openapi DIR --protobuf protobuf-fields.json --kubectl KUBECTL
 
-`DIR` holds the OpenAPI v3 documents of an API server, one file a group-version (``kubectl get --raw /openapi/v3/api/v1``
-and so on). `protobuf-fields.json` maps message -> field number -> [name, o(ne) | r(epeated) | m(ap), type], read from the
-``generated.proto`` files. `KUBECTL` is a kubectl for Linux/amd64: its Go type information tells which fields are
-pointers, which have ``omitempty`` and what their Go types are called.
+`DIR` holds the OpenAPI v3 documents of an API server, one file a group-version, as ``kubectl get --raw
+/openapi/v3/api/v1`` gives them. `protobuf-fields.json` maps message -> field number -> [name, o(ne) | r(epeated) |
+m(ap), type], read from the ``generated.proto`` files. `KUBECTL` is a kubectl for Linux/amd64: its Go type information
+tells which fields are pointers, which have ``omitempty`` and what their Go types are called.
 """
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def make_fields(name: str, definition: dict[str, Any], program: Program, address
                 if go:
                     entry["go"] = go
             else:
-                missing.append(f"{name}.{field} {entry} pointer={pointer} omit={omit} default={schema.get('default')!r}")
+                missing.append(f"{name}.{field} {entry} {pointer=} {omit=} default={schema.get('default')!r}")
         if f"{name}.{field}" in OMITTED_WHEN_ZERO:
             entry["zero"] = True
         if pointer:
@@ -189,9 +189,12 @@ def make_fields(name: str, definition: dict[str, Any], program: Program, address
         if field in definition.get("required", ()):
             entry["required"] = True
         default = schema.get("default")
-        if default not in (None, "", 0, {}, False):
+        if default not in (None, {}) and (omit or default not in ("", 0, False)):
             entry["default"] = default
-        for key, short in (("enum", "enum"), ("x-kubernetes-list-type", "list_type"),
+        enum = schema.get("enum") or schema.get("items", {}).get("enum")
+        if enum:
+            entry["enum"] = enum
+        for key, short in (("x-kubernetes-list-type", "list_type"),
                            ("x-kubernetes-list-map-keys", "keys"), ("x-kubernetes-patch-strategy", "strategy"),
                            ("x-kubernetes-patch-merge-key", "merge_key"), ("x-kubernetes-map-type", "map_type")):
             if key in schema:
@@ -231,8 +234,9 @@ def main() -> None:
         if len(kinds) == 1:
             entry["kind"] = [kinds[0]["group"], kinds[0]["version"], kinds[0]["kind"]]
         types[name] = entry
+        properties = definition.get("properties", {})
         texts[name] = [definition.get("description", ""),
-                       {field: schema.get("description", "") for field, schema in definition.get("properties", {}).items()}]
+                       {field: schema.get("description", "") for field, schema in properties.items()}]
     for name in LEAVES:
         texts[name] = [definitions[name].get("description", ""), {}]
 

@@ -3,20 +3,17 @@
 The form is that of a round trip through the Go types: unknown fields and nulls go, empty lists and maps too, what has
 no ``omitempty`` is always there (``"status": {}``, ``"endpoints": null``), quantities and times become canonical.
 
-A body without fault takes a fast path: one compiled function a definition. Anything odd, such as an unknown field or a
-string for a number, goes through :mod:`.faults`, which finds the words for it and returns the body without the oddity.
+A body without fault takes a fast path, :mod:`.normal`. Anything odd, such as an unknown field or a string for a number,
+goes through :mod:`.faults`, which finds the words for it and returns the body without the oddity.
 """
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from epkit.fake.wire import faults, gojson, goyaml, schema, values
-from epkit.fake.wire.faults import Odd
+from epkit.fake.wire import faults, gojson, goyaml, normal, schema
 
 if TYPE_CHECKING:
     from epkit.fake.kinds.base import Kind
@@ -34,6 +31,9 @@ _OLDER_VERSIONS = {
 
 #: The place of the API server's scheme, which it names when it does not know a kind.
 _SCHEME = "pkg/api/legacyscheme/scheme.go:30"
+
+#: The Go type into which a body is read for its kind and version.
+_TYPE_META = r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
 
 
 class DecodeError(ValueError):
@@ -78,8 +78,8 @@ def decode_json(
     raw, strict = _read(body, media_type, target)
     if raw is not None and type(raw) is not dict and type(raw) is not gojson.Pairs:
         what = faults.json_type(raw)
-        text = (f"couldn't get version/kind; json parse error: json: cannot unmarshal {what} into Go value of type "
-                'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }')
+        text = ("couldn't get version/kind; json parse error: json: cannot unmarshal "
+                f"{what} into Go value of type {_TYPE_META}")
         raise DecodeError(_unrecognised(target, text, body), text)
     fields = raw if type(raw) is dict else dict(raw or ())
     _check_type_meta(fields.get("apiVersion"), fields.get("kind"), target, body)
@@ -123,12 +123,12 @@ def load(body: bytes, media_type: str = "application/json") -> Any:
 def decode_raw(raw: Any, name: str, unstructured: bool = False) -> tuple[Obj, list[str]]:
     """`raw` as the definition `name`, without regard to its kind and apiVersion; see :func:`decode_object`."""
     try:
-        return _decoder(name)(raw), []
-    except (Odd, KeyError, TypeError, ValueError, RecursionError):
+        return normal.decoder(name)(raw), []
+    except (normal.Odd, KeyError, TypeError, ValueError, RecursionError):
         pass
     try:
         cleaned, strict = faults.inspect(raw, schema.definition(name), unstructured=unstructured)
-        return _decoder(name)(cleaned), strict
+        return normal.decoder(name)(cleaned), strict
     except RecursionError:
         raise DecodeError("exceeded max depth") from None
     except faults.TypeFault as fault:
@@ -257,121 +257,3 @@ def _check_kind(group: str, version: str, name: str, kind: _Target) -> None:
     package = (kind.group or "core").split(".", 1)[0]
     why = f"converting ({version}.{name}) to ({package}.{kind.kind}): unknown conversion"
     raise DecodeError(cannot_be_handled(name, version, kind.kind, why), why)
-
-
-# The compiled decoders. Each raises Odd, KeyError, TypeError or ValueError for what is not plainly right.
-
-Convert = Callable[[Any], Any]
-
-
-def _string(value: Any) -> str:
-    if type(value) is not str:
-        raise Odd
-    return value
-
-
-def _bool(value: Any) -> bool:
-    if type(value) is not bool:
-        raise Odd
-    return value
-
-
-def _integer(bounds: tuple[int, int]) -> Convert:
-    least, most = bounds
-
-    def convert(value: Any) -> int:
-        if type(value) is not int or not least <= value <= most:
-            raise Odd
-        return value
-
-    return convert
-
-
-def _float(value: Any) -> float:
-    if type(value) not in (int, float):
-        raise Odd
-    return float(value)
-
-
-def _any(value: Any) -> Any:
-    return value
-
-
-_LEAF_DECODERS: dict[str, Convert] = {
-    "any": _any, "bool": _bool, "bytes": values.base64_bytes, "float64": _float, "int32": _integer(values.INT32),
-    "int64": _integer(values.INT64), "intorstring": values.int_or_string, "microtime": values.micro_time,
-    "quantity": values.quantity, "string": _string, "time": values.time,
-}
-
-
-def _list_of(convert: Convert) -> Convert:
-    def decode(value: Any) -> Any:
-        if type(value) is not list:
-            raise Odd
-        return [convert(item) for item in value]
-
-    return decode
-
-
-def _map_of(convert: Convert) -> Convert:
-    def decode(value: Any) -> Any:
-        if type(value) is not dict:
-            raise Odd
-        return {key: convert(item) for key, item in value.items()}
-
-    return decode
-
-
-def _field_decoder(field: schema.Field) -> Convert:
-    convert = _LEAF_DECODERS.get(field.type) or _decoder(field.type)
-    if field.list:
-        convert = _list_of(convert)
-    return _map_of(convert) if field.map else convert
-
-
-def _zero(field: schema.Field) -> Callable[[], Any]:
-    """Makes what Go writes for the field when nothing was given."""
-    if field.pointer or field.list or field.map or field.type in ("any", "bytes", "time", "microtime"):
-        return lambda: None
-    if not field.leaf:
-        decode = _decoder(field.type)
-        return lambda: decode({})
-    value = {"string": "", "bool": False, "quantity": "0"}.get(field.type, 0)
-    return lambda: value
-
-
-@cache
-def _decoder(name: str) -> Convert:
-    """The function that decodes a dict as the definition `name`."""
-    fields = schema.definition(name).fields.values()
-    table: dict[str, tuple[Convert, bool]] = {}
-    always: dict[str, Callable[[], Any]] = {}
-    for field in fields:
-        drops_empty = not field.pointer and not field.struct and field.type != "any"
-        table[field.name] = (_field_decoder(field), drops_empty)
-        if field.zero:
-            continue
-        if not field.omit or field.struct or (field.type == "any" and not field.pointer):
-            always[field.name] = _zero(field)
-
-    def decode(value: Any) -> Obj:
-        if type(value) is not dict:
-            raise Odd
-        made: Obj = {}
-        for key, item in value.items():
-            convert, drops_empty = table[key]
-            if item is None:
-                continue
-            if convert is _string:
-                if type(item) is not str:
-                    raise Odd
-            else:
-                item = convert(item)
-            if item or not drops_empty:
-                made[key] = item
-        for key, zero in always.items():
-            if key not in made:
-                made[key] = zero()
-        return made
-
-    return decode

@@ -136,7 +136,8 @@ class Discovery:
                 return {"kind": "APIVersions", "versions": list(self._versions.get("", {})),
                         "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "localhost"}]}
             case ["apis"]:
-                return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [self._group(name) for name in self._groups]}
+                groups = [self._group(name) for name in self._groups]
+                return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
             case ["apis", group] if group in self._groups:
                 return {"kind": "APIGroup", "apiVersion": "v1", **self._group(group)}
             case ["api", version] if version in self._versions.get("", {}):

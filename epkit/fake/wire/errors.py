@@ -66,7 +66,8 @@ def details(
 ) -> dict[str, Any]:
     """``StatusDetails`` without its empty fields. `kind` is a kind or a resource; `retry_after` is in seconds."""
     fields: dict[str, Any] = {
-        "name": name, "group": group, "kind": kind, "uid": uid, "causes": list(causes), "retryAfterSeconds": retry_after,
+        "name": name, "group": group, "kind": kind, "uid": uid, "causes": list(causes),
+        "retryAfterSeconds": retry_after,
     }
     return {key: value for key, value in fields.items() if value}
 
@@ -112,7 +113,8 @@ def forbidden(
 ) -> ApiError:
     """``pods "a" is forbidden: why``; without a name ``pods is forbidden: why``."""
     subject = _qualified(resource, group) + (f" {go_quote(name)}" if name else "")
-    return ApiError(status(403, "Forbidden", f"{subject} is forbidden: {why}", details(name, group, resource, causes=causes)))
+    return ApiError(status(403, "Forbidden", f"{subject} is forbidden: {why}",
+                           details(name, group, resource, causes=causes)))
 
 
 def invalid(kind: str, name: str, faults: Iterable[_FieldError], group: str = "") -> ApiError:
@@ -166,11 +168,12 @@ def method_not_supported(resource: str, verb: str, group: str = "") -> ApiError:
 
 def method_not_allowed() -> ApiError:
     """405 of a path that is served, but not with this HTTP method."""
-    return ApiError(status(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}))
+    message = "the server does not allow this method on the requested resource"
+    return ApiError(status(405, "MethodNotAllowed", message, {}))
 
 
 def missing_route() -> ApiError:
-    """404 of a path in a served group that is no resource. (A group that is not served gets plain text from upstream.)"""
+    """404 of a path in a served group that is no resource."""
     return ApiError(status(404, "NotFound", "the server could not find the requested resource", {}))
 
 

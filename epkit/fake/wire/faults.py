@@ -15,10 +15,6 @@ from epkit.fake.wire.schema import Definition, Field, definition
 _MOST_STRICT_FAULTS = 100
 
 
-class Odd(Exception):
-    """Raised by the fast decoders of :mod:`.decode`: look closer."""
-
-
 class TypeFault(Exception):
     """A value that does not fit its Go type: ``json: cannot unmarshal string into Go struct field ...``."""
 
@@ -34,7 +30,9 @@ def json_type(value: Any) -> str:
     return "string" if isinstance(value, str) else "null" if value is None else "array"
 
 
-def inspect(raw: Any, of: Definition, path: str = "", go_type: str = "", unstructured: bool = False) -> tuple[Any, list[str]]:
+def inspect(
+    raw: Any, of: Definition, path: str = "", go_type: str = "", unstructured: bool = False
+) -> tuple[Any, list[str]]:
     """`raw` as plain dicts without unknown fields and nulls, and the strict faults in the order of the body.
 
     `path` is where `raw` stands, `go_type` its type if not the one that the definition's name gives. `unstructured`
@@ -71,7 +69,7 @@ def duplicates(value: Any) -> list[str]:
 
 
 class _Context:
-    """Where Go's decoder thinks it is: the struct it fills and the fields from the top, without indices and map keys."""
+    """Where Go's decoder thinks it is: the struct it fills, and the fields from the top without indices and keys."""
 
     def __init__(self, go_type: str, unstructured: bool, struct: str = "", fields: str = "") -> None:
         self.go_type = go_type  # of the value that is expected next

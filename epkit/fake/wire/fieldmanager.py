@@ -1,7 +1,7 @@
 """Who set which field: ``metadata.managedFields`` on every write, and server-side apply with its conflicts.
 
 After ``k8s.io/apimachinery/pkg/util/managedfields`` and ``sigs.k8s.io/structured-merge-diff/merge``. The cost of an
-ordinary update goes with what it changes: both objects are compared, and the sets of the managers are touched only there.
+ordinary update goes with what it changes: both objects are compared, and the managers' sets are touched only there.
 """
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def apply(
     request = _Apply(current, applied, of, applier, kind.api_version, ignored)
     result, managed_after, conflicts = request.run(managed, force)
     if conflicts and manager == "kubectl":
-        conflicts = fieldset_conflicts(conflicts, _allowed_by_last_applied(current, kind, of))
+        conflicts = _not_allowed(conflicts, _allowed_by_last_applied(current, kind, of))
         if not conflicts:
             result, managed_after, _ = request.run(managed, True)
     if conflicts:
@@ -206,14 +206,15 @@ def _give_up(managed: Managed, conflicts: dict[Manager, Tree], removed: Tree, bu
             managed[manager] = replace(entry, fields=left)
 
 
-def fieldset_conflicts(conflicts: dict[Manager, Tree], allowed: Tree) -> dict[Manager, Tree]:
+def _not_allowed(conflicts: dict[Manager, Tree], allowed: Tree) -> dict[Manager, Tree]:
     """The conflicts that are not `allowed`."""
     left = {manager: fieldset.difference(tree, allowed) for manager, tree in conflicts.items()}
     return {manager: tree for manager, tree in left.items() if tree}
 
 
 def _conflict(conflicts: dict[Manager, Tree]) -> errors.ApiError:
-    found = [(manager, fieldset.path_text(path)) for manager, tree in conflicts.items() for path in fieldset.paths(tree)]
+    found = [(manager, fieldset.path_text(path))
+             for manager, tree in conflicts.items() for path in fieldset.paths(tree)]
     causes = [{"reason": "FieldManagerConflict", "message": f"conflict with {_shown(manager)}", "field": path}
               for manager, path in found]
     if len(found) == 1:

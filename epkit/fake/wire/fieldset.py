@@ -1,8 +1,8 @@
 """Sets of fields, as ``metadata.managedFields`` writes them (FieldsV1).
 
-A set is a tree of dicts: a key is a step of a path, ``f:name`` for a field, ``k:{"port":80}`` for the item of a list with
-these keys, ``v:"text"`` for the value in a set. A step is in the set itself if its dict is empty or has the key ``.``.
-The functions never change their arguments; results share parts with them.
+A set is a tree of dicts: a key is a step of a path, ``f:name`` for a field, ``k:{"port":80}`` for the item of a list
+with these keys, ``v:"text"`` for the value in a set. A step is in the set itself if its dict is empty or has the key
+``.``. The functions never change their arguments; results share parts with them.
 
 After ``sigs.k8s.io/structured-merge-diff/fieldpath``.
 """
@@ -41,13 +41,14 @@ def _union(one: Tree, other: Tree) -> Tree:
     if one is other:
         return one
     if not one:
-        return _as_member(other)
+        return as_member(other)
     if not other:
-        return _as_member(one)
+        return as_member(one)
     return dict(sorted(union(one, other).items(), key=lambda item: item[0] != MEMBER))
 
 
-def _as_member(node: Tree) -> Tree:
+def as_member(node: Tree) -> Tree:
+    """`node` with its own step in the set."""
     return node if is_member(node) else {MEMBER: {}, **node}
 
 

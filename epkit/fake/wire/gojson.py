@@ -35,9 +35,9 @@ class Pairs(list[tuple[str, Any]]):
 
 
 def read(body: bytes) -> Any:
-    """`body` with :class:`Pairs` for objects and :class:`Number` for what is no integer; raises ValueError in Go's words.
+    """`body` with :class:`Pairs` for objects and :class:`Number` for what is no integer.
 
-    Wrong UTF-8 and lone surrogates become U+FFFD, as in Go.
+    Raises ValueError in Go's words. Wrong UTF-8 and lone surrogates become U+FFFD, as in Go.
     """
     fault = syntax_error(body)
     if fault:

@@ -33,6 +33,7 @@ _LEAF_SCHEMAS: dict[str, Obj] = {
     "int64": {"type": "integer", "format": "int64"}, "string": {"type": "string"},
 }
 _LEAF_DEFINITIONS: dict[str, Obj] = {
+    "any": {"type": "object"},
     "intorstring": {"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]},
     "microtime": {"type": "string", "format": "date-time"},
     "quantity": {"oneOf": [{"type": "string"}, {"type": "number"}]},
@@ -145,6 +146,7 @@ def _schemas(kinds: Iterable[Kind]) -> Obj:
             wanted.update(schema.reachable(_SCALE[0]))
     wanted.update(name for start in tuple(wanted) for name in schema.reachable(start))
     leaves = {name: leaf for leaf, name in LEAVES.items() if name}
+    leaves |= dict.fromkeys(schema.ANY.values(), "any")
     made: Obj = {META + "Patch": {
         "description": "Patch is provided to give a concrete name and type to the Kubernetes PATCH request body.",
         "type": "object"}}
@@ -174,8 +176,10 @@ def _definition(name: str) -> Obj:
 
 def _property(name: str, field: Field) -> Obj:
     made: Obj = {"description": schema.description(name, field.name)}
-    ref = field.type if not field.leaf else LEAVES[field.type]
+    ref = field.definition
     one: Obj = {"$ref": _REF + ref} if ref else dict(_LEAF_SCHEMAS[field.type])
+    if field.enum:
+        one["enum"] = list(field.enum)
     if field.list:
         one = {"type": "array", "items": one}
     if field.map:
@@ -183,8 +187,6 @@ def _property(name: str, field: Field) -> Obj:
     default = _default(field)
     if default is not None:
         made["default"] = default
-    if field.enum:
-        one["enum"] = list(field.enum)
     made.update({"allOf": [one]} if "$ref" in one else one)
     for key, value in (
         ("x-kubernetes-list-map-keys", list(field.keys)), ("x-kubernetes-list-type", field.list_type),

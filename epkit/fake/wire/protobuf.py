@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import gzip
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -250,7 +250,7 @@ def _bytes_value(data: bytes, at: int, stop: int, type_: str, sub: dict[int, _En
     return _VALUE_MAKERS[type_](fields)
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _moment(fields: Obj) -> datetime | None:

@@ -24,6 +24,9 @@ DATA = Path(__file__).parent / "data"
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 OBJECT_META = META + "ObjectMeta"
 
+#: Go types of fields that hold any JSON -> their definition in an OpenAPI document.
+ANY = {"v1.FieldsV1": META + "FieldsV1", "runtime.RawExtension": "io.k8s.apimachinery.pkg.runtime.RawExtension"}
+
 #: Types that are one value in JSON -> their definition in an OpenAPI document, where they have one.
 LEAVES = {
     "time": META + "Time",
@@ -64,6 +67,11 @@ class Field:
     @property
     def leaf(self) -> bool:
         return self.type in LEAVES
+
+    @property
+    def definition(self) -> str:
+        """The definition in an OpenAPI document of what the field holds, or "" where that is a plain value."""
+        return ANY.get(self.go) or LEAVES.get(self.type, self.type)
 
     @property
     def go_type(self) -> str:
@@ -120,11 +128,15 @@ def _descriptions() -> dict[str, Any]:
 def definition(name: str) -> Definition:
     """The definition of that name, such as ``io.k8s.api.core.v1.Pod``. Raises KeyError when there is none."""
     raw = _types()[name]
+
+    def field(name: str, entry: dict[str, Any]) -> Field:
+        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value
+                                  for key, value in entry.items()}
+        return Field(name, **values)
+
     return Definition(
         name,
-        {field: Field(field, **{key: tuple(value) if isinstance(value, list) else value
-                                for key, value in entry.items()})
-         for field, entry in raw["fields"].items()},
+        {one: field(one, entry) for one, entry in raw["fields"].items()},
         raw.get("map_type", ""),
         tuple(raw["kind"]) if "kind" in raw else None,
         tuple(raw.get("unions", ())),
@@ -140,7 +152,12 @@ def description(name: str, field: str = "") -> str:
 @cache
 def kinds() -> dict[tuple[str, str, str], str]:
     """(group, version, kind) -> the name of its definition, for every kind that the data knows."""
-    return {tuple(raw["kind"]): name for name, raw in _types().items() if "kind" in raw}  # type: ignore[misc]
+    found: dict[tuple[str, str, str], str] = {}
+    for name, raw in _types().items():
+        if "kind" in raw:
+            group, version, kind = raw["kind"]
+            found[group, version, kind] = name
+    return found
 
 
 def reachable(name: str) -> Iterator[str]:
@@ -154,4 +171,4 @@ def reachable(name: str) -> Iterator[str]:
         seen.add(current)
         yield current
         if current in _types():
-            queue.extend(LEAVES.get(field.type, field.type) or current for field in definition(current).fields.values())
+            queue.extend(field.definition or current for field in definition(current).fields.values())

@@ -287,7 +287,8 @@ def _merge_items(original: list[Any], patch: list[Any], merge_key: str, inner: D
 
 def _partition(items: list[Any], by: list[Any], merge_key: str) -> tuple[list[Any], list[Any]]:
     """`items` that have a counterpart in `by`, and the others."""
-    mine, others = [], []
+    mine: list[Any] = []
+    others: list[Any] = []
     for item in items:
         value = _key_value(item, merge_key)
         found = any(same(value, _key_of_other(other, merge_key)) for other in by)

@@ -1,7 +1,7 @@
 """Objects seen through their types, for managed fields: which fields they have, how two differ, how they merge.
 
-After ``sigs.k8s.io/structured-merge-diff/typed``. A list is one value unless its type says ``map`` (items known by keys)
-or ``set`` (items known by value); a struct or map is taken apart unless its type says ``atomic``.
+After ``sigs.k8s.io/structured-merge-diff/typed``. A list is one value unless its type says ``map`` (items known by
+keys) or ``set`` (items known by value); a struct or map is taken apart unless its type says ``atomic``.
 """
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import orjson
 
 from epkit.fake.wire import fieldset, schema
 from epkit.fake.wire.fieldset import MEMBER, Tree
+from epkit.fake.wire.gotext import go_value
 
 #: Stands for a value that is not there at all, other than a null.
 ABSENT: Any = object()
@@ -23,7 +24,7 @@ ATOM, STRUCT, MAP, KEYED_LIST, SET = "atom", "struct", "map", "keyed list", "set
 
 @dataclass(slots=True)
 class Type:
-    """How a value is taken apart. `atom` values are whole; `leaf` says of what JSON type they must be, if it matters."""
+    """How a value is taken apart. An ATOM is whole; `leaf` says of what JSON type it must be, if that matters."""
 
     shape: str
     leaf: str = ""
@@ -94,10 +95,10 @@ def field_set(value: Any, of: Type) -> Tree:
                 continue
             node = _node_of(item, child)
             # A key of a map is a member of its own, a field of a struct only with what is below it.
-            made[f"f:{name}"] = fieldset._as_member(node) if of.shape == MAP else node
+            made[f"f:{name}"] = fieldset.as_member(node) if of.shape == MAP else node
     elif of.shape in (KEYED_LIST, SET):
         for item in value or ():
-            made[step_of(item, of)] = fieldset._as_member(field_set(item, of.item) if of.item else {})
+            made[step_of(item, of)] = fieldset.as_member(field_set(item, of.item) if of.item else {})
     return made
 
 
@@ -281,7 +282,7 @@ def named_fields_as_members(tree: Tree, of: Type | None) -> Tree:
         child = None if of is None else of.child(step[2:]) if step[0] == "f" else of.item
         below = named_fields_as_members(node, child)
         named = of is not None and of.shape == STRUCT and step[0] == "f" and step[2:] in of.fields
-        made[step] = fieldset._as_member(below) if named else below
+        made[step] = fieldset.as_member(below) if named else below
     return made
 
 
@@ -291,7 +292,7 @@ def faults(value: Any, of: Type, path: str = "") -> Iterator[str]:
         return
     if of.leaf in ("struct", "map"):
         if not isinstance(value, dict):
-            yield f"{path}: expected map, got &{{{_shown(value)}}}"
+            yield f"{path}: expected map, got &{{{go_value(value)}}}"
             return
         for name, item in value.items():
             child = of.fields.get(name) if of.leaf == "struct" else of.item
@@ -301,7 +302,7 @@ def faults(value: Any, of: Type, path: str = "") -> Iterator[str]:
                 yield from faults(item, child, f"{path}.{name}")
     elif of.leaf == "list":
         if not isinstance(value, list):
-            yield f"{path}: expected list, got &{{{_shown(value)}}}"
+            yield f"{path}: expected list, got &{{{go_value(value)}}}"
             return
         yield from _list_faults(value, of, path)
     else:
@@ -334,18 +335,16 @@ def _list_faults(items: list[Any], of: Type, path: str) -> Iterator[str]:
 def _leaf_fault(value: Any, leaf: str) -> str:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if leaf in ("int32", "int64", "float64"):
-        go_type = {bool: "bool", str: "string", dict: "map[string]interface {}", list: "[]interface {}"}.get(type(value), "")
+        names = {bool: "bool", str: "string", dict: "map[string]interface {}", list: "[]interface {}"}
+        go_type = names.get(type(value), "")
         return "" if number else f"expected numeric (int or float), got {go_type}"
     if leaf in ("string", "bytes", "time", "microtime"):
-        return "" if isinstance(value, str) else f"expected string, got &value.valueUnstructured{{Value:{_shown(value)}}}"
+        shown = f"&value.valueUnstructured{{Value:{go_value(value)}}}"
+        return "" if isinstance(value, str) else f"expected string, got {shown}"
     if leaf == "bool":
-        return "" if isinstance(value, bool) else f"expected boolean, got &{{{_shown(value)}}}"
+        return "" if isinstance(value, bool) else f"expected boolean, got &{{{go_value(value)}}}"
     if leaf in ("quantity", "intorstring"):
-        return "" if number or isinstance(value, (str, bool)) else f"expected any scalar, got &{{{_shown(value)}}}"
+        return "" if number or isinstance(value, (str, bool)) else f"expected any scalar, got &{{{go_value(value)}}}"
     return ""
 
 
-def _shown(value: Any) -> str:
-    from epkit.fake.wire.gotext import go_value
-
-    return go_value(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_UP, Decimal
 from functools import lru_cache
 from typing import Any
@@ -145,7 +145,7 @@ def _time(text: str, micro: bool) -> str:
         raise ValueError(_time_fault(text, micro))
     year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
     try:
-        moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         raise ValueError(_range_fault(text, month, hour, minute, second)) from None
     if match[8]:
