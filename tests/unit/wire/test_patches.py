@@ -113,8 +113,8 @@ def test_a_merge_patch_replaces_lists_and_removes_with_null() -> None:
     (b"[]", "Warn", 400,
      "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}"),
     ({"spec": None, "colour": "red"}, "Strict", 422,
-     ' "" is invalid: patch: Invalid value: "{\\"apiVersion\\":\\"v1\\",\\"colour\\":\\"red\\",\\"kind\\":\\"Service\\",'
-     '\\"metadata\\":{\\"finalizers\\":[\\"a/b\\",\\"c/d\\"],\\"name\\":\\"web\\"}}": '
+     ' "" is invalid: patch: Invalid value: "{\\"apiVersion\\":\\"v1\\",\\"colour\\":\\"red\\",'
+     '\\"kind\\":\\"Service\\",\\"metadata\\":{\\"finalizers\\":[\\"a/b\\",\\"c/d\\"],\\"name\\":\\"web\\"}}": '
      'strict decoding error: unknown field "colour"'),
     ({"spec": {"ports": [{"port": "x"}]}}, "Warn", 422,
      ' "" is invalid: patch: Invalid value: "{\\"apiVersion\\":\\"v1\\",\\"kind\\":\\"Service\\",\\"metadata\\":'
