@@ -17,7 +17,7 @@ from epkit.proxy.netfilter.packet import Walk
 from epkit.proxy.services import ServicePort
 from epkit.proxy.topology import categorize_endpoints
 
-STEADY = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+STEADY = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 #: (source, is it in the cluster's range, is it the node itself)
 SENDERS = {
     "IPv4": {"pod": "10.244.1.100", "remote pod": "10.244.2.9", "outside": "198.51.100.7", "node": "node-1"},
