@@ -83,8 +83,9 @@ def decode_json(
         raise DecodeError(_unrecognised(target, text, body), text)
     fields = raw if type(raw) is dict else dict(raw or ())
     _check_type_meta(fields.get("apiVersion"), fields.get("kind"), target, body)
+    exact = body if media_type == "application/json" else None
     try:
-        obj, found = decode_raw(raw, target.name)
+        obj, found = decode_raw(raw, target.name, exact=exact)
     except DecodeError as fault:
         raise _refused(target, fault.message) from None
     return _named(obj, target), strict + found
@@ -120,13 +121,20 @@ def load(body: bytes, media_type: str = "application/json") -> Any:
         raise DecodeError(str(fault)) from None
 
 
-def decode_raw(raw: Any, name: str, unstructured: bool = False) -> tuple[Obj, list[str]]:
-    """`raw` as the definition `name`, without regard to its kind and apiVersion; see :func:`decode_object`."""
+def decode_raw(
+    raw: Any, name: str, unstructured: bool = False, exact: bytes | None = None
+) -> tuple[Obj, list[str]]:
+    """`raw` as the definition `name`, without regard to its kind and apiVersion; see :func:`decode_object`.
+
+    `exact` is the body that `raw` was read from, for errors that show a number as it stood there.
+    """
     try:
         return normal.decoder(name)(raw), []
     except (normal.Odd, KeyError, TypeError, ValueError, RecursionError):
         pass
     try:
+        if exact is not None:
+            raw = gojson.read(exact)
         cleaned, strict = faults.inspect(raw, schema.definition(name), unstructured=unstructured)
         return normal.decoder(name)(cleaned), strict
     except RecursionError:

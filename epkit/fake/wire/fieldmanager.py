@@ -143,7 +143,6 @@ class _Apply:
         managed = dict(managed)
         last = managed.get(self._applier)
         owned = fieldset.without(typed.field_set(self._applied, self._type), self._ignored)
-        owned = fieldset.difference(owned, _UNMANAGED)
         managed[self._applier] = Entry(owned, self._api_version, None)
         merged: Obj = typed.merge(self._live, self._applied, self._type)
         if last is not None and last.fields:
@@ -152,8 +151,10 @@ class _Apply:
         conflicts = _conflicts(managed, comparison, self._applier)
         if not conflicts or force:
             _give_up(managed, conflicts, comparison.removed, self._applier)
-            if not owned:
-                managed.pop(self._applier, None)
+            managed.pop(self._applier)
+            owned = fieldset.difference(owned, _UNMANAGED)
+            if owned:
+                managed[self._applier] = Entry(owned, self._api_version, None)
         return merged, managed, {} if force else conflicts
 
     def _prune(self, merged: Obj, managed: Managed, last: Tree) -> Obj:

@@ -59,6 +59,12 @@ def _integer(loader: Any, node: Any) -> Any:
     return sign * int(digits, 8 if len(digits) > 1 and digits[0] == "0" else 10)
 
 
+def _float(loader: Any, node: Any) -> Any:
+    number = loader.construct_yaml_float(node)
+    return int(number) if number.is_integer() and abs(number) < 1e21 else number  # so JSON shows it
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _float)
 _Loader.add_constructor("tag:yaml.org,2002:map", lambda loader, node: loader.construct_mapping(node, True))
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 _Loader.add_implicit_resolver(

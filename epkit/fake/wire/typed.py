@@ -93,17 +93,16 @@ def field_set(value: Any, of: Type) -> Tree:
             child = of.child(name)
             if child is None:
                 continue
-            node = _node_of(item, child)
-            # A key of a map is a member of its own, a field of a struct only with what is below it.
-            made[f"f:{name}"] = fieldset.as_member(node) if of.shape == MAP else node
+            below = {} if child.shape == ATOM else field_set(item, child)
+            # A field of a struct counts by what is below it; a key of a map, a null and an empty map count themselves.
+            if of.shape == MAP or child.shape == ATOM or item is None or item == {}:
+                made[f"f:{name}"] = fieldset.as_member(below)
+            elif below:
+                made[f"f:{name}"] = below
     elif of.shape in (KEYED_LIST, SET):
         for item in value or ():
             made[step_of(item, of)] = fieldset.as_member(field_set(item, of.item) if of.item else {})
     return made
-
-
-def _node_of(value: Any, of: Type) -> Tree:
-    return {} if of.shape == ATOM or not value else field_set(value, of)
 
 
 class Comparison(NamedTuple):

@@ -56,6 +56,11 @@ def test_the_summary_of_a_long_body_is_cut() -> None:
      "json: cannot unmarshal number 80.5 into Go struct field EndpointPort.ports.port of type int32"),
     ('{"ports":[{"port":99999999999}]}',
      "json: cannot unmarshal number 99999999999 into Go struct field EndpointPort.ports.port of type int32"),
+    ('{"ports":[{"port":1e2}]}',
+     "json: cannot unmarshal number 1e2 into Go struct field EndpointPort.ports.port of type int32"),
+    ('{"metadata":{"generation":99999999999999999999}}',
+     "json: cannot unmarshal number 99999999999999999999 into Go struct field ObjectMeta.metadata.generation "
+     "of type int64"),
     ('{"ports":[{"protocol":1}]}',
      "json: cannot unmarshal number into Go struct field EndpointPort.ports.protocol of type v1.Protocol"),
     ('{"endpoints":[{"conditions":{"ready":"yes"}}]}',

@@ -234,6 +234,15 @@ def test_what_is_applied_no_longer_goes() -> None:
     assert "selector" not in after["spec"] and "labels" not in after["metadata"]
 
 
+def test_what_nobody_owns_stays() -> None:
+    live = apply(BASE, service(labels={"team": "red"}), "alice")
+    live["spec"]["clusterIP"] = "10.96.0.1"
+    after = apply(live, service(), "alice", second=2)
+    assert {key: after["metadata"][key] for key in ("name", "namespace", "uid")} == {
+        "name": "web", "namespace": "demo", "uid": "u"}
+    assert after["spec"] == live["spec"] and "labels" not in after["metadata"]
+
+
 def test_what_others_set_stays() -> None:
     live = apply(BASE, RED, "alice")
     edited = copy.deepcopy(live)
@@ -315,6 +324,16 @@ def test_the_order_of_merged_lists() -> None:
     assert merged("abc", "") == "abc"
     assert merged("", "ba") == "ba"
     assert merged("ab", "xb") == "axb"
+
+
+def test_the_fields_of_a_configuration() -> None:
+    pod = typed.type_of("io.k8s.api.core.v1.Pod")
+    obj = {"metadata": {"labels": {"a": "b"}, "annotations": {}, "finalizers": ["x/y"], "ownerReferences": []},
+           "spec": {"volumes": [{"name": "v", "emptyDir": {}}], "nodeName": None, "containers": []}}
+    assert typed.field_set(obj, pod) == {
+        "f:metadata": {"f:labels": {"f:a": {}}, "f:annotations": {}, "f:finalizers": {'v:"x/y"': {}}},
+        "f:spec": {"f:volumes": {'k:{"name":"v"}': {".": {}, "f:name": {}, "f:emptyDir": {}}}, "f:nodeName": {}},
+    }
 
 
 # sets of fields
