@@ -53,6 +53,17 @@ def connect(target: str = "", **options: Any) -> Cluster:
     return _current
 
 
+def current() -> Cluster | None:
+    """The cluster of this kernel, if one is connected."""
+    return None if _current is None or _current.closed else _current
+
+
+def disconnect() -> None:
+    """Close the cluster of this kernel, if there is one."""
+    if (cluster := current()) is not None:
+        cluster.close()
+
+
 class Cluster:
     """A cluster and what one does with it. Make one with :func:`connect`.
 

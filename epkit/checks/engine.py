@@ -1,0 +1,252 @@
+"""What a notebook calls: start, check, hint, solution, predict, quiz and progress."""
+from __future__ import annotations
+
+import os
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from epkit.checks import progress as kept
+from epkit.checks import script
+from epkit.checks.model import Exercise, Quiz, Verdict, chapter_of, chapters, exercise_of, quiz_of
+from epkit.errors import ApiError, EpkitError
+
+if TYPE_CHECKING:
+    from epkit.cluster import Cluster
+
+_hinted: dict[str, int] = {}
+_passed: set[str] = set()
+
+
+def start(chapter: str) -> Cluster:
+    """Connect, put the cluster into a chapter's start state, wherever it was, and draw the chapter's first picture.
+
+    >>> cluster = epkit.start("4")
+
+    Raises:
+        EpkitError: there is no such chapter.
+    """
+    from epkit import cluster as clusters
+
+    found = chapter_of(str(chapter))
+    clusters.disconnect()
+    cluster = clusters.connect(**found.options)
+    script.run(found.setup, cluster, strict=True)
+    for exercise in found.exercises:
+        prepare(exercise, cluster)
+    if found.show:
+        _display(cluster.show(found.show))
+    return cluster
+
+
+def prepare(exercise: Exercise, cluster: Cluster) -> None:
+    """Make an exercise's namespace and start state; a namespace that is there already is emptied first."""
+    if cluster.client.find("namespaces", exercise.namespace) is not None:
+        cluster.kubectl(f"delete namespace {exercise.namespace}")
+    script.run(f"%kubectl create namespace {exercise.namespace}", cluster, strict=True)
+    script.run(exercise.setup, cluster, strict=True)
+
+
+def check(id: str) -> Card:
+    """Look whether an exercise's goal is reached, and say what was seen."""
+    exercise = exercise_of(str(id))
+    cluster = _connected(exercise)
+    if os.environ.get("EPKIT_MODE") == "solve":
+        script.run(exercise.solution, cluster)
+    verdict = look(exercise, cluster)
+    if os.environ.get("EPKIT_MODE") == "solve" and not verdict.ok:
+        raise AssertionError(f"the solution of {exercise.id} does not pass its check: {verdict.saw}")
+    if not verdict.ok:
+        return Card("✖", f"{exercise.id} not yet", verdict.saw)
+    if exercise.id not in _passed:
+        _passed.add(exercise.id)
+        kept.record("passed", exercise.id)
+    return Card("✔", f"{exercise.id} done", verdict.saw)
+
+
+def look(exercise: Exercise, cluster: Cluster) -> Verdict:
+    """The check alone. A learner who deleted something that it needs gets a sentence, not a traceback."""
+    cluster.settle()
+    if cluster.client.find("namespaces", exercise.namespace) is None:
+        return Verdict(False, f"the namespace {exercise.namespace} is gone. Call again({exercise.id!r}) to get it back.")
+    try:
+        return exercise.check(cluster, exercise.namespace)
+    except ApiError as error:
+        return Verdict(False, f"{error.message}. Call again({exercise.id!r}) to start this exercise anew.")
+
+
+def again(id: str) -> Card:
+    """Put one exercise back to its start."""
+    exercise = exercise_of(str(id))
+    prepare(exercise, _connected(exercise))
+    return Card("↺", f"{exercise.id} again", f"the namespace {exercise.namespace} is as it was at the start.")
+
+
+def hint(id: str) -> Card:
+    """The next hint; each call gives one more."""
+    exercise = exercise_of(str(id))
+    number = min(_hinted.get(exercise.id, 0), len(exercise.hints) - 1)
+    _hinted[exercise.id] = number + 1
+    left = len(exercise.hints) - number - 1
+    more = f" ({left} more)" if left else " (that was the last; solution() shows one way)"
+    return Card("?", f"{exercise.id} hint {number + 1}", exercise.hints[number] + more)
+
+
+def solution(id: str) -> Code:
+    """One way to reach the goal, to be read and then typed."""
+    return Code(exercise_of(str(id)).solution)
+
+
+def predict(question: str, options: list[str]) -> Prediction:
+    """Ask for a guess before a cell is run; its :meth:`Prediction.compare` shows it beside what happened."""
+    return Prediction(question, [str(option) for option in options])
+
+
+def quiz(id: str) -> Question:
+    """A question with options, and why the right one is right."""
+    return Question(quiz_of(str(id)))
+
+
+def progress(reset: bool = False) -> Table:
+    """What you have done so far, by chapter. `reset` starts anew and keeps the old file."""
+    if reset:
+        where = kept.reset()
+        _passed.clear()
+        return Table([f"Your progress starts anew. The old file is kept as {where}." if where else "There was none yet."])
+    done = kept.read()
+    lines = []
+    for chapter in chapters().values():
+        count = sum(1 for one in chapter.exercises if one.id in done.passed or one.id in _passed)
+        total = len(chapter.exercises)
+        bar = "■" * count + "□" * (total - count)
+        lines.append(f"{chapter.id}. {chapter.title:<48} {bar:<6} {count} of {total} exercises, {chapter.minutes} minutes")
+    if done.unreadable:
+        lines.append(f"{done.unreadable} lines of {kept.path()} cannot be read; they are left as they are.")
+    if done.foreign:
+        lines.append(f"{done.foreign} lines of {kept.path()} are of another version of epkit; they are left as they are.")
+    return Table(lines)
+
+
+# -- what is shown -------------------------------------------------------------------------------------------------
+
+
+class Card:
+    """A line with a sign, a word and a sentence: never a colour alone."""
+
+    def __init__(self, sign: str, title: str, text: str) -> None:
+        self.sign, self.title, self.text = sign, title, text
+
+    def __repr__(self) -> str:
+        return f"{self.sign} {self.title}: {self.text}"
+
+    def _repr_html_(self) -> str:
+        style = "background:#fff;color:#1a1a1a;border:1px solid #595959;border-left:6px solid #0072b2;padding:6px 10px"
+        return f'<div role="status" style="{style}">{self.sign} <b>{escape(self.title)}</b>: {escape(self.text)}</div>'
+
+
+class Code:
+    """Text of cells, shown as it would be typed."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text.strip("\n")
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+class Table:
+    """Lines of text."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines)
+
+
+class Choice:
+    """Options to choose from: text for everybody, radio buttons where there is a front end."""
+
+    def __init__(self, question: str, options: list[str]) -> None:
+        self.question, self.options = question, options
+        self.chosen: str | None = None
+        self._widget: Any = None
+
+    def __repr__(self) -> str:
+        return "\n".join([self.question, *(f"  ○ {option}" for option in self.options)])
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        bundle = dict(self._made()._repr_mimebundle_())
+        bundle["text/plain"] = repr(self)
+        return bundle
+
+    def _made(self) -> Any:
+        if self._widget is None:
+            import ipywidgets as widgets
+
+            buttons = widgets.RadioButtons(options=self.options, value=None, layout={"width": "max-content"})
+            self._said = widgets.HTML(value="")
+            buttons.observe(lambda change: self.choose(change["new"]), names="value")
+            self._widget = widgets.VBox([widgets.HTML(value=f"<b>{escape(self.question)}</b>"), buttons, self._said])
+        return self._widget
+
+    def choose(self, option: str) -> None:
+        """Take a choice; the buttons call it."""
+        self.chosen = option
+        self._tell(self.answer(option))
+
+    def answer(self, option: str) -> str:
+        """What to say to a choice."""
+        return f"Noted: {option}. Now run the cell below."
+
+    def _tell(self, text: str) -> None:
+        if self._widget is not None:
+            self._said.value = f'<div role="status">{escape(text)}</div>'
+
+
+class Prediction(Choice):
+    """A guess that was made before something happened."""
+
+    def compare(self, outcome: object) -> Card:
+        """Show the guess beside what happened."""
+        if self.chosen is None:
+            return Card("○", "No prediction", f"it was {outcome}. Guess first next time: it makes you remember.")
+        if self.chosen == str(outcome):
+            return Card("✔", "As you predicted", f"{outcome}.")
+        return Card("✖", "A surprise", f"you predicted {self.chosen}, it was {outcome}.")
+
+
+class Question(Choice):
+    """A quiz."""
+
+    def __init__(self, entry: Quiz) -> None:
+        super().__init__(entry.question, list(entry.options))
+        self._entry = entry
+
+    def answer(self, option: str) -> str:
+        right = self.options.index(option) == self._entry.right
+        kept.record("answered", self._entry.id, right=right)
+        return f"{'✔ Right' if right else '✖ Not quite'}. {self._entry.why}"
+
+
+def _connected(exercise: Exercise) -> Cluster:
+    """The cluster of this kernel, with this exercise's start state. Cells that are run out of order still work."""
+    from epkit import cluster as clusters
+
+    cluster = clusters.current()
+    chapter = exercise.id.split(".")[0]
+    if cluster is None:
+        raise EpkitError(f'No cluster is connected. Run the chapter\'s first cell: cluster = epkit.start("{chapter}").')
+    return cluster
+
+
+def _display(shown: object) -> None:
+    try:
+        from IPython import get_ipython
+        from IPython.display import display
+    except ImportError:
+        print(shown)
+        return
+    if get_ipython() is None:
+        print(shown)
+    else:
+        display(shown)

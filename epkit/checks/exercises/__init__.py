@@ -1,0 +1,1 @@
+"""The exercises and quizzes of each chapter: a file a chapter."""
