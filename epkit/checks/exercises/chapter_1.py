@@ -52,11 +52,6 @@ CHAPTER = Chapter(
     title="Introduction to Endpoints & EndpointSlices",
     notebook="01-introduction.ipynb",
     minutes=25,
-    setup="""
-%kubectl create service clusterip hello --tcp=80
-%kubectl create deployment hello --image=nginx --replicas=2
-""",
-    show="svc/hello",
     exercises=(
         Exercise(
             id="1.1",

@@ -59,11 +59,6 @@ CHAPTER = Chapter(
     title="Live implementation example",
     notebook="05-live-example.ipynb",
     minutes=30,
-    setup="""
-%kubectl create deployment my-deployment --image=nginx --replicas=2
-%kubectl expose deployment my-deployment --type=ClusterIP --port=8080
-""",
-    show="svc/my-deployment",
     exercises=(
         Exercise(
             id="5.1",
