@@ -4,6 +4,7 @@ It follows ``k8s.io/apiserver/pkg/registry/generic/registry/store.go`` and ``pkg
 defaulted, prepared by its kind's strategy, validated and stored; a delete goes through grace periods and finalizers.
 It knows no HTTP: :mod:`epkit.fake.http` puts it behind requests and answers.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -81,6 +82,8 @@ class Api:
             meta["generation"] = 1
         context = WriteContext(self, options)
         kind.default(obj)
+        # Before the server sets fields of its own: those have no manager.
+        self._manage(obj, None, options, "", applied_managers)
         try:
             kind.prepare_create(obj, context)
         except Refused as refusal:
@@ -89,14 +92,15 @@ class Api:
         self._warn(kind, obj, None, options)
         if self.store.get(kind.resource, namespace, meta["name"]) is not None:
             raise errors.already_exists(kind.plural, meta["name"], kind.group)
-        self._manage(obj, None, options, "", applied_managers)
         return self._write(kind, obj, options)
 
     def update(self, route: Route, obj: Obj, options: Options) -> tuple[Obj, bool]:
         """Replace an object (PUT). Returns it and whether it was created."""
         kind, meta = route.kind, obj.setdefault("metadata", {})
         if not meta.get("name"):
-            raise errors.bad_request("name must be provided") if options.trusted else errors.name_mismatch("", route.name)
+            raise (
+                errors.bad_request("name must be provided") if options.trusted else errors.name_mismatch("", route.name)
+            )
         if meta["name"] != route.name:
             raise errors.name_mismatch(meta["name"], route.name)
         old = self.store.get(kind.resource, route.namespace, route.name)
@@ -194,12 +198,14 @@ class Api:
             # The last finalizer is gone. Watchers see the object as it was stored, with it.
             self.store.delete(kind.resource, namespace_of(old), name_of(old), options.actor)
             return obj
-        if obj == old and applied_managers != []:
+        if obj == old and applied_managers in (None, [], before.get("managedFields")):
             return old
         self._manage(obj, old, options, route.subresource, applied_managers)
         return self._write(kind, obj, options)
 
-    def delete(self, route: Route, query: Mapping[str, str], body: Obj | None, options: Options | None = None) -> tuple[Obj, bool]:
+    def delete(
+        self, route: Route, query: Mapping[str, str], body: Obj | None, options: Options | None = None
+    ) -> tuple[Obj, bool]:
         """Delete an object, at once or by grace period and finalizers.
 
         Returns what to answer (the object, or a Status) and whether the object is gone.
@@ -251,11 +257,15 @@ class Api:
     def _apply(self, route: Route, old: Obj | None, applied: Obj, options: Options) -> tuple[Obj, bool]:
         if not options.field_manager:
             raise errors.invalid("PatchOptions", "", [_manager_required()], "meta.k8s.io")
-        base = old if old is not None else {
-            "apiVersion": route.kind.api_version,
-            "kind": route.kind.kind,
-            "metadata": {"name": route.name} | ({"namespace": route.namespace} if route.namespace else {}),
-        }
+        base = (
+            old
+            if old is not None
+            else {
+                "apiVersion": route.kind.api_version,
+                "kind": route.kind.kind,
+                "metadata": {"name": route.name} | ({"namespace": route.namespace} if route.namespace else {}),
+            }
+        )
         merged = fieldmanager.apply(
             base, applied, route.kind, options.field_manager, options.force, self.clock.timestamp(), route.subresource
         )
