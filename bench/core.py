@@ -4,6 +4,7 @@
 
 Each figure stands beside its goal. Where a machine is slow or busy, all of them are: compare figures of one run.
 """
+
 from __future__ import annotations
 
 import http.client
@@ -20,7 +21,10 @@ POD = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {"name": "", "labels": {"app": "web"}},
-    "spec": {"schedulerName": "nobody", "containers": [{"name": "c", "image": "nginx", "ports": [{"containerPort": 80}]}]},
+    "spec": {
+        "schedulerName": "nobody",
+        "containers": [{"name": "c", "image": "nginx", "ports": [{"containerPort": 80}]}],
+    },
 }
 
 
@@ -45,7 +49,9 @@ def in_new_process(code: str) -> float:
     environment = {**os.environ, "EPKIT_KUBECTL": "builtin"}
     runs = []
     for _ in range(5):
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
+        )
         runs.append(float(done.stdout.split()[-1]))
     return min(runs)
 
@@ -147,7 +153,12 @@ def watches(watchers: int = 50, changes: int = 400) -> None:
         ready.wait()
         start = time.perf_counter()
         for number in range(changes):
-            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"c{number}"}, "data": {"a": "b" * 1000}}
+            body = {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": f"c{number}"},
+                "data": {"a": "b" * 1000},
+            }
             wire.ask("POST", path, body)
         for thread in threads:
             thread.join()

@@ -2,6 +2,7 @@
 
 It works over any :class:`Transport`: in process to the built-in fake, or over HTTP to any API server.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping

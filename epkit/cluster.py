@@ -1,9 +1,12 @@
 """Cluster: the one object that a notebook talks to."""
+
 from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable, Iterator
+import shlex
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +16,13 @@ from epkit.client import Client, Transport
 from epkit.errors import EpkitError
 
 if TYPE_CHECKING:
+    from epkit.executed import Executed
     from epkit.fake.controllers.framework import Controller
     from epkit.fake.plane import Plane
     from epkit.fake.server import Server
     from epkit.kubectl import Completed
     from epkit.story import Difference, Past, Story, Writes
+    from epkit.traffic import Responses
     from epkit.views.diagram import Diagram
 
 _current: Cluster | None = None
@@ -73,7 +78,7 @@ class Cluster:
     """
 
     def __init__(self, options: dict[str, Any]) -> None:
-        from epkit.fake.plane import EPOCH, InProcess
+        from epkit.fake.plane import EPOCH, InProcess, WithExec
         from epkit.targets.fake import make
 
         self.options = dict(options)
@@ -84,7 +89,7 @@ class Cluster:
         self._plane: Plane = make(**given)
         self._server: Server | None = None
         self._folder: Path | None = None
-        self.transport: Transport = InProcess(self._plane, "kubectl")
+        self.transport: Transport = WithExec(self._plane, "kubectl", time.sleep)
         self.client = Client(InProcess(self._plane, "epkit"))
         self.namespace = "default"
         self.closed = False
@@ -100,7 +105,11 @@ class Cluster:
     # -- asking ----------------------------------------------------------------------------------------------------
 
     def kubectl(
-        self, command: str, *, stdin: str = "", env: dict[str, str] | None = None,
+        self,
+        command: str,
+        *,
+        stdin: str = "",
+        env: dict[str, str] | None = None,
         editor: Callable[[str], str] | None = None,
     ) -> Completed:
         """Run a kubectl command; what it prints is the result's text.
@@ -113,6 +122,61 @@ class Cluster:
 
         self._check()
         return run(command, self, stdin=stdin, env=env, namespace=self.namespace, editor=editor)
+
+    def exec(
+        self, pod: str, command: str | Sequence[str], *, container: str = "", namespace: str = "", stdin: str = ""
+    ) -> Executed:
+        """Run a command in a container of a pod, as ``kubectl exec`` does; the first container if none is named.
+
+        Args:
+            command: words, or one text that is split at blanks as a shell would; it goes to no shell.
+
+        Raises:
+            ApiError: there is no such pod or container, or it does not run.
+
+        >>> cluster.exec("client", "curl -s http://web").code
+        0
+        """
+        self._check()
+        words = shlex.split(command) if isinstance(command, str) else list(command)
+        namespace = namespace or self.namespace
+        if not container and (found := self.client.find("pods", pod, namespace)) is not None:
+            container = str(found["spec"]["containers"][0]["name"])
+        return self._plane.exec(namespace, pod, container, words, stdin, time.sleep)
+
+    def request(
+        self, url: str, *, from_pod: str = "", from_node: str = "", n: int = 1, over: float = 0.0, namespace: str = ""
+    ) -> Responses:
+        """Send `n` HTTP requests, each on a connection of its own, and tell who answered how often.
+
+        They go through kube-proxy's rules on the node of the client: of `from_pod`, or of a client that is there for
+        this alone, on `from_node` or else on the first node.
+
+        Args:
+            over: spreads the requests over so many seconds of the cluster's time; by default all come at once.
+
+        Raises:
+            EpkitError: there is no such pod or node, or the URL cannot be read.
+
+        >>> cluster.request("http://web", from_pod="client", n=100)
+        100 requests from pod client to http://web: web-abc answered 52, web-def 48.
+        """
+        from epkit.fake.sending import send
+
+        self._check()
+        if n < 1 or over < 0:
+            raise EpkitError(f"request sends 1 request or more, over 0 seconds or more; not n={n}, over={over:g}.")
+        if from_pod and from_node:
+            raise EpkitError("A request comes from a pod or from a node: give from_pod or from_node, not both.")
+        nodes = self._plane.kubelet.nodes
+        if not nodes:
+            raise EpkitError("This cluster has no nodes, so there is nowhere to send from. Connect with nodes=3.")
+        namespace, traffic = namespace or self.namespace, self._plane.traffic
+        if from_pod:
+            source = traffic.from_pod(namespace, from_pod)
+        else:
+            source = traffic.from_node(from_node or next(iter(nodes)), namespace)
+        return send(self._plane, source, url, n, over)
 
     @cached_property
     def api(self) -> Api:

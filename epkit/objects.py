@@ -1,4 +1,5 @@
 """Small helpers for API objects, which are plain JSON dictionaries everywhere in epkit."""
+
 from __future__ import annotations
 
 from typing import Any, TypeAlias

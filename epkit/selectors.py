@@ -2,6 +2,7 @@
 
 Source of the grammar and of the texts: ``k8s.io/apimachinery/pkg/labels`` and ``pkg/fields``.
 """
+
 from __future__ import annotations
 
 import re

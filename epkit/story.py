@@ -3,6 +3,7 @@
 The built-in cluster remembers by itself. A story can be exported to a file and handed to somebody else, who looks at it
 with the same pictures and the same kubectl, read-only.
 """
+
 from __future__ import annotations
 
 import difflib
@@ -63,7 +64,8 @@ class Writes(list[Written]):
     def of(self, *resources: str, namespace: str | None = None, who: str | None = None) -> Writes:
         """Those of some resources, of one namespace, or by one writer."""
         chosen = (
-            write for write in self
+            write
+            for write in self
             if (not resources or write.resource in resources)
             and (namespace is None or namespace_of(write.obj) == namespace)
             and (who is None or write.who == who)
@@ -77,7 +79,9 @@ class Writes(list[Written]):
             return "(nothing was written)"
         start = self._since if self._since is not None else self[0].at
         lines = ["AT\tWHO\tEVENT\tOBJECT\n"]
-        lines += [f"+{write.at - start:.1f}s\t{write.who}\t{write.type}\t{write.resource}/{write.name}\n" for write in self]
+        lines += [
+            f"+{write.at - start:.1f}s\t{write.who}\t{write.type}\t{write.resource}/{write.name}\n" for write in self
+        ]
         return align("".join(lines)).rstrip("\n")
 
 
@@ -128,7 +132,14 @@ class Story:
             "end": self.end,
             "beginning": self.beginning,
             "writes": [
-                {"at": w.at, "who": w.who, "type": w.type, "resource": w.resource, "version": w.version, "object": w.obj}
+                {
+                    "at": w.at,
+                    "who": w.who,
+                    "type": w.type,
+                    "resource": w.resource,
+                    "version": w.version,
+                    "object": w.obj,
+                }
                 for w in self.writes
             ],
         }
@@ -243,13 +254,24 @@ class _ReadOnly:
     def __init__(self, inner: Any) -> None:
         self._inner = inner
 
-    def send(self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None, **how: str) -> Answer:
+    def send(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None, **how: str
+    ) -> Answer:
         if method in ("GET", "HEAD"):
             answer: Answer = self._inner.send(method, path, query, body, **how)
             return answer
         text = "this is the past: it can be looked at and not changed"
-        return Answer(403, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "message": text,
-                            "code": 403})
+        return Answer(
+            403,
+            {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "status": "Failure",
+                "reason": "Forbidden",
+                "message": text,
+                "code": 403,
+            },
+        )
 
     def watch(self, path: str, query: Mapping[str, str], **how: str) -> Iterator[Obj]:
         return iter(self._inner.watch(path, query, **how))
@@ -286,7 +308,7 @@ def _lines(old: Obj, new: Obj) -> list[str]:
     for obj in (old, new):
         meta = {k: v for k, v in obj["metadata"].items() if k not in ("resourceVersion", "managedFields")}
         texts.append(yaml.safe_dump({**obj, "metadata": meta}, sort_keys=True).splitlines())
-    return [line for line in difflib.ndiff(*texts) if line[:2] in ("+ ", "- ")]
+    return [line for line in difflib.ndiff(texts[0], texts[1]) if line[:2] in ("+ ", "- ")]
 
 
 def _key(obj: Obj) -> str:

@@ -1,4 +1,5 @@
 """What a notebook calls: start, check, hint, solution, predict, quiz and progress."""
+
 from __future__ import annotations
 
 import os
@@ -29,7 +30,7 @@ def start(chapter: str) -> Cluster:
 
     found = chapter_of(str(chapter))
     clusters.disconnect()
-    cluster = clusters.connect(**found.options)
+    cluster = clusters.connect("fake", **found.options)
     script.run(found.setup, cluster, strict=True)
     for exercise in found.exercises:
         prepare(exercise, cluster)
@@ -67,7 +68,9 @@ def look(exercise: Exercise, cluster: Cluster) -> Verdict:
     """The check alone. A learner who deleted something that it needs gets a sentence, not a traceback."""
     cluster.settle()
     if cluster.client.find("namespaces", exercise.namespace) is None:
-        return Verdict(False, f"the namespace {exercise.namespace} is gone. Call again({exercise.id!r}) to get it back.")
+        return Verdict(
+            False, f"the namespace {exercise.namespace} is gone. Call again({exercise.id!r}) to get it back."
+        )
     try:
         return exercise.check(cluster, exercise.namespace)
     except ApiError as error:
@@ -111,18 +114,24 @@ def progress(reset: bool = False) -> Table:
     if reset:
         where = kept.reset()
         _passed.clear()
-        return Table([f"Your progress starts anew. The old file is kept as {where}." if where else "There was none yet."])
+        return Table(
+            [f"Your progress starts anew. The old file is kept as {where}." if where else "There was none yet."]
+        )
     done = kept.read()
     lines = []
     for chapter in chapters().values():
         count = sum(1 for one in chapter.exercises if one.id in done.passed or one.id in _passed)
         total = len(chapter.exercises)
         bar = "■" * count + "□" * (total - count)
-        lines.append(f"{chapter.id}. {chapter.title:<48} {bar:<6} {count} of {total} exercises, {chapter.minutes} minutes")
+        lines.append(
+            f"{chapter.id}. {chapter.title:<48} {bar:<6} {count} of {total} exercises, {chapter.minutes} minutes"
+        )
     if done.unreadable:
         lines.append(f"{done.unreadable} lines of {kept.path()} cannot be read; they are left as they are.")
     if done.foreign:
-        lines.append(f"{done.foreign} lines of {kept.path()} are of another version of epkit; they are left as they are.")
+        lines.append(
+            f"{done.foreign} lines of {kept.path()} are of another version of epkit; they are left as they are."
+        )
     return Table(lines)
 
 
@@ -249,4 +258,4 @@ def _display(shown: object) -> None:
     if get_ipython() is None:
         print(shown)
     else:
-        display(shown)
+        display(shown)  # type: ignore[no-untyped-call]

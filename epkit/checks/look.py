@@ -1,4 +1,5 @@
 """What checks look at, in a few words each."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -29,7 +30,9 @@ def endpoints(found: list[Obj]) -> list[Obj]:
 def addresses(found: list[Obj], state: str = "") -> list[str]:
     """The addresses in slices, of endpoints in one state if it is given, in order."""
     return sorted(
-        address for endpoint in endpoints(found) if not state or state_of_endpoint(endpoint) == state
+        address
+        for endpoint in endpoints(found)
+        if not state or state_of_endpoint(endpoint) == state
         for address in endpoint["addresses"]
     )
 

@@ -3,6 +3,7 @@
 An exercise says what to reach, not how. Its check looks at the cluster alone, accepts any way there, and says what it
 saw. Its solution and its wrong answers are scripts, which the tests run.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
@@ -11,7 +12,7 @@ from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from epkit.errors import EpkitError
 
@@ -83,7 +84,7 @@ class Chapter:
     minutes: int
     setup: str = ""
     show: str = ""
-    options: dict[str, object] = field(default_factory=dict)  # of the built-in cluster
+    options: dict[str, Any] = field(default_factory=dict)  # of the built-in cluster
     exercises: tuple[Exercise, ...] = ()
     quizzes: tuple[Quiz, ...] = ()
 

@@ -4,6 +4,7 @@ Appending a short line is one write, so two kernels at once do not disturb each 
 crash costs itself alone. ``EPKIT_PROGRESS`` names another file, such as one in a shared folder; ``%u`` in it stands for
 the user. Under test (``EPKIT_MODE``) nothing is written.
 """
+
 from __future__ import annotations
 
 import getpass

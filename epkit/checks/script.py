@@ -1,8 +1,9 @@
 """Scripts: what a learner might type, as text that can be shown, and run by the tests.
 
-Lines that start with ``%kubectl`` are commands. A block that starts with ``%%kubectl`` has a body, up to a line ``# ---``
-or the end. Anything else is Python, with ``cluster`` at hand.
+Lines that start with ``%kubectl`` are commands. A block that starts with ``%%kubectl`` has a body, up to a line
+``# ---`` or the end. Anything else is Python, with ``cluster`` at hand.
 """
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -10,20 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from epkit.fake import kinds, subresources
-from epkit.fake.clock import Clock, format_time, parse_time
+from epkit.fake import deletion, subresources
+from epkit.fake.clock import Clock
 from epkit.fake.kinds import metadata
 from epkit.fake.kinds.base import FieldError, Kind, Refused, invalid
 from epkit.fake.lists import ListResult, list_objects, version_of
 from epkit.fake.names import Names, generated
-from epkit.fake.requests import Options, Route, delete_options, write_options
+from epkit.fake.requests import Options, Route, delete_options
 from epkit.fake.store import Objects, Store
 from epkit.fake.wire import errors, fieldmanager, patches
+from epkit.fake.writecontext import WriteContext
 from epkit.objects import Obj, copy, name_of, namespace_of
 
 #: Deleting one of these answers with the object, not with a Status (``ReturnDeletedObject`` of their storage).
 RETURNED_WHEN_DELETED = frozenset({"pods", "services", "serviceaccounts"})
-_PLURALS = {kind.plural: kind.resource for kind in kinds.KINDS}
 
 
 class Api:
@@ -132,7 +132,7 @@ class Api:
         return self._patched(route, old, patched, options), False
 
     def patch_with(self, route: Route, patch: Any, patch_type: str, options: Options) -> tuple[Obj, bool]:
-        """As :meth:`patch`, with a decoded patch of the control plane's own, whose result needs no check of its types."""
+        """As :meth:`patch`, with a decoded patch of the control plane's own: its result needs no check of types."""
         old = self.store.get(route.kind.resource, route.namespace, route.name)
         if patch_type == patches.APPLY:
             return self._apply(route, old, patch, options)
@@ -212,16 +212,16 @@ class Api:
         """
         options = options or delete_options(query, body, "")
         kind, old = route.kind, self.existing(route)
-        self._preconditions(kind, old, options)
+        deletion.check_preconditions(kind, old, options)
         if kind.plural == "namespaces":
             going = subresources.begin_namespace_deletion(old, self.clock.timestamp())
             if going is not None:
                 return self._write(kind, going, options) if going != old else old, False
         obj = {**old, "metadata": dict(old["metadata"])}
-        graceful, pending = self._begin_delete(kind, obj, options)
+        graceful, pending = deletion.begin(kind, obj, options, self.clock.now)
         if pending:
             return old, False
-        finalizers = self._finalizers(obj, kind, options)
+        finalizers = deletion.finalizers(obj, kind, options)
         if list(finalizers) != (obj["metadata"].get("finalizers") or []):
             obj["metadata"]["finalizers"] = list(finalizers)
             if not finalizers:
@@ -230,7 +230,7 @@ class Api:
             meta = obj["metadata"]
             if not meta.get("deletionTimestamp"):
                 meta["deletionTimestamp"] = self.clock.timestamp()
-                _raise_generation(meta)
+                deletion.raise_generation(meta)
             meta["deletionGracePeriodSeconds"] = 0
         if graceful or finalizers:
             if obj != old:
@@ -269,12 +269,10 @@ class Api:
         merged = fieldmanager.apply(
             base, applied, route.kind, options.field_manager, options.force, self.clock.timestamp(), route.subresource
         )
+        options.managed = merged["metadata"].get("managedFields")
         if old is None:
-            managed = merged["metadata"].get("managedFields")
-            options.field_validation = "Ignore"
-            created = self.create(route, merged, _with_managers(options, managed))
-            return created, True
-        return self.replace(route, old, merged, _with_managers(options, merged["metadata"].get("managedFields"))), False
+            return self.create(route, merged, options), True
+        return self.replace(route, old, merged, options), False
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
@@ -317,9 +315,8 @@ class Api:
         """Keep ``metadata.managedFields``: who set which field."""
         if options.trusted and not options.field_manager:
             return
-        if isinstance(options, _Managed):
-            if options.managed is not None:
-                obj["metadata"]["managedFields"] = options.managed
+        if options.managed is not None:
+            obj["metadata"]["managedFields"] = options.managed
             return
         fieldmanager.track(obj, old, sent, options.field_manager, self.clock.timestamp(), subresource)
 
@@ -327,97 +324,6 @@ class Api:
         if options.dry_run:
             return obj
         return self.store.put(kind.resource, obj, options.actor)
-
-    def _preconditions(self, kind: Kind, obj: Obj, options: Options) -> None:
-        meta = obj["metadata"]
-        why = ""
-        if options.uid and options.uid != meta["uid"]:
-            why = f"Precondition failed: UID in precondition: {options.uid}, UID in object meta: {meta['uid']}"
-        elif options.resource_version and options.resource_version != meta["resourceVersion"]:
-            why = (
-                f"Precondition failed: ResourceVersion in precondition: {options.resource_version}, "
-                f"ResourceVersion in object meta: {meta['resourceVersion']}"
-            )
-        if why:
-            raise errors.conflict(kind.plural, meta["name"], why, kind.group)
-
-    def _begin_delete(self, kind: Kind, obj: Obj, options: Options) -> tuple[bool, bool]:
-        """``rest.BeforeDelete``: returns (graceful, already under way)."""
-        if kind.grace_period is None:
-            return False, False
-        meta = obj["metadata"]
-        if meta.get("deletionTimestamp"):
-            current = meta.get("deletionGracePeriodSeconds")
-            if current is None or options.grace is None:
-                return False, True
-            if options.grace >= current:
-                return False, True
-            when = parse_time(meta["deletionTimestamp"]) - current + options.grace
-            meta["deletionTimestamp"] = format_time(when)
-            meta["deletionGracePeriodSeconds"] = options.grace
-            return True, False
-        grace = kind.grace_period(obj, options.grace)
-        meta["deletionTimestamp"] = format_time(self.clock.now + grace)
-        meta["deletionGracePeriodSeconds"] = grace
-        _raise_generation(meta)
-        return True, False
-
-    def _finalizers(self, obj: Obj, kind: Kind, options: Options) -> Sequence[str]:
-        """The finalizers after the propagation policy has had its say (``deletionFinalizersForGarbageCollection``)."""
-        present = list(obj["metadata"].get("finalizers") or [])
-        policy = options.propagation
-        if policy:
-            orphan, foreground = policy == "Orphan", policy == "Foreground"
-        elif "orphan" in present or "foregroundDeletion" in present:
-            orphan, foreground = "orphan" in present, "foregroundDeletion" in present
-        else:
-            orphan, foreground = kind.default_propagation == "Orphan", False
-        kept = [name for name in present if name not in ("orphan", "foregroundDeletion")]
-        return kept + (["orphan"] if orphan else []) + (["foregroundDeletion"] if foreground else [])
-
-
-class WriteContext:
-    """What a kind's rules may ask during one write: see :class:`epkit.fake.kinds.base.Context`."""
-
-    __slots__ = ("_api", "dry_run")
-
-    def __init__(self, api: Api, options: Options) -> None:
-        self._api = api
-        self.dry_run = options.dry_run
-
-    def now(self) -> str:
-        return self._api.clock.timestamp()
-
-    def get(self, resource: str, name: str, namespace: str = "") -> Obj | None:
-        return self._api.store.get(_PLURALS.get(resource, resource), namespace, name)
-
-    def list(self, resource: str, namespace: str | None = None) -> Objects:
-        return self._api.store.list(_PLURALS.get(resource, resource), namespace or "")
-
-    def name(self, *parts: str) -> str:
-        return self._api.names.suffix(*parts, keep=not self.dry_run)
-
-    def number(self, below: int, *parts: str) -> int:
-        return self._api.names.number(below, *parts, keep=not self.dry_run)
-
-
-class _Managed(Options):
-    """Options of a server-side apply, which has worked out the managed fields itself."""
-
-    managed: list[Obj] | None = None
-
-
-def _with_managers(options: Options, managed: list[Obj] | None) -> _Managed:
-    result = _Managed(
-        dry_run=options.dry_run,
-        field_manager=options.field_manager,
-        field_validation=options.field_validation,
-        actor=options.actor,
-    )
-    result.warnings = options.warnings
-    result.managed = managed
-    return result
-
 
 def _refused(kind: Kind, name: str, refusal: Refused) -> errors.ApiError:
     if refusal.forbidden:
@@ -440,9 +346,3 @@ def _keep(meta: Obj, before: Obj, key: str) -> None:
         meta.pop(key, None)
 
 
-def _raise_generation(meta: Obj) -> None:
-    if meta.get("generation", 0) > 0:
-        meta["generation"] += 1
-
-
-__all__ = ["Api", "ListResult", "Options", "Route", "WriteContext", "copy", "write_options"]

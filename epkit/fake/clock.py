@@ -3,11 +3,12 @@
 Nothing in the fake reads the wall's clock. Time moves when somebody calls :meth:`Clock.advance_to`: the realtime driver
 with the wall's seconds, ``settle()`` with jumps, a test by hand.
 """
+
 from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 #: Waits up to this many seconds may be jumped over by ``settle()``.
 SETTLE_LIMIT = 60.0
@@ -102,11 +103,11 @@ def format_time(moment: float) -> str:
     >>> format_time(0)
     '1970-01-01T00:00:00Z'
     """
-    return datetime.fromtimestamp(int(moment), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def format_micro_time(moment: float) -> str:
-    return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def parse_time(text: str) -> float:

@@ -3,6 +3,7 @@
 The official Python client and a browser kernel call :meth:`Http.handle` in process; the loopback server calls it for
 everybody else.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -74,7 +75,12 @@ class Http:
         self._discovery = discovery.Discovery(kinds.KINDS)
 
     def handle(
-        self, method: str, path: str, query_string: str, headers: Mapping[str, str], body: bytes,
+        self,
+        method: str,
+        path: str,
+        query_string: str,
+        headers: Mapping[str, str],
+        body: bytes,
         notify: Callable[[], None] = lambda: None,
     ) -> Response:
         """Answer one request. `headers` have lower-case names; `notify` is told of a watch's new events."""
@@ -117,8 +123,14 @@ class Http:
         return None
 
     def _resource(
-        self, method: str, route: Route, query: dict[str, str], headers: Mapping[str, str], body: bytes,
-        accept: _Accept, notify: Callable[[], None],
+        self,
+        method: str,
+        route: Route,
+        query: dict[str, str],
+        headers: Mapping[str, str],
+        body: bytes,
+        accept: _Accept,
+        notify: Callable[[], None],
     ) -> Response:
         accept.check()
         kind, actor = route.kind, headers.get("user-agent", "")
@@ -132,7 +144,9 @@ class Http:
                         if is_true(query.get("watch", "")):
                             return self._watch(route, query, accept, notify, warnings)
                         return self._listed(self.api.list(route, query), accept, warnings, query)
-                    return self._object(200, subresources.view(route, self.api.get(route, query)), route, accept, warnings, query)
+                    return self._object(
+                        200, subresources.view(route, self.api.get(route, query)), route, accept, warnings, query
+                    )
                 case "POST" if not route.name:
                     options = write_options(query, "CreateOptions", actor)
                     obj = self._body(route, headers, body, options)
@@ -143,7 +157,9 @@ class Http:
                     obj = self._body(route, headers, body, options)
                     updated, was_created = self.api.update(route, obj, options)
                     shown = subresources.view(route, updated)
-                    return self._object(201 if was_created else 200, shown, route, accept, warnings + options.warnings, query)
+                    return self._object(
+                        201 if was_created else 200, shown, route, accept, warnings + options.warnings, query
+                    )
                 case "PATCH" if route.name:
                     options = write_options(query, "PatchOptions", actor)
                     patch_type = _media_type(headers.get("content-type", ""))
@@ -151,11 +167,15 @@ class Http:
                         options.field_manager = query.get("fieldManager", "")  # who applies has to say so
                     patched, was_created = self.api.patch(route, body, patch_type, options)
                     shown = subresources.view(route, patched)
-                    return self._object(201 if was_created else 200, shown, route, accept, warnings + options.warnings, query)
+                    return self._object(
+                        201 if was_created else 200, shown, route, accept, warnings + options.warnings, query
+                    )
                 case "DELETE":
                     given = self._delete_options(headers, body)
                     if not route.name:
-                        return self._listed(self.api.delete_collection(route, query, given, actor), accept, warnings, query)
+                        return self._listed(
+                            self.api.delete_collection(route, query, given, actor), accept, warnings, query
+                        )
                     if route.subresource:
                         raise errors.method_not_allowed()
                     answer, gone = self.api.delete(route, query, given, delete_options(query, given, actor))
@@ -227,13 +247,22 @@ class Http:
             table = self._table(result.items, kind, accept, query, result.meta())
             return Response(200, orjson.dumps(table), warnings=warnings)
         if accept.form == "PartialObjectMetadataList":
-            return Response(200, orjson.dumps(tables.partial_list(result.items, result.meta(), accept.version)), warnings=warnings)
-        head = orjson.dumps({"kind": kind.list_kind or kind.kind + "List", "apiVersion": kind.api_version, "metadata": result.meta()})
+            return Response(
+                200, orjson.dumps(tables.partial_list(result.items, result.meta(), accept.version)), warnings=warnings
+            )
+        head = orjson.dumps(
+            {"kind": kind.list_kind or kind.kind + "List", "apiVersion": kind.api_version, "metadata": result.meta()}
+        )
         items = b",".join(map(self.api.store.encoded, result.items))
         return Response(200, b'%s,"items":[%s]}' % (head[:-1], items), warnings=warnings)
 
     def _table(
-        self, items: list[Obj], kind: Kind, accept: _Accept, query: Mapping[str, str], meta: Obj | None,
+        self,
+        items: list[Obj],
+        kind: Kind,
+        accept: _Accept,
+        query: Mapping[str, str],
+        meta: Obj | None,
         now: float | None = None,
     ) -> Obj:
         now = self.api.clock.now if now is None else now
@@ -252,7 +281,8 @@ class Http:
 
         def as_objects(events: list[WatchEvent]) -> bytes:
             return b"".join(
-                event.shared.line(self.encode) if event.shared is not None
+                event.shared.line(self.encode)
+                if event.shared is not None
                 else b'{"type":"%s","object":%s}\n' % (event.type.encode(), self.encode(event.obj))
                 for event in events
             )

@@ -1,4 +1,5 @@
 """The kubeconfig of a running built-in cluster: a private file that goes with it."""
+
 from __future__ import annotations
 
 import os

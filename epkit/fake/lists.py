@@ -2,6 +2,7 @@
 
 Source: ``k8s.io/apiserver/pkg/registry/generic/registry/store.go`` and ``pkg/storage``.
 """
+
 from __future__ import annotations
 
 import base64
@@ -154,7 +155,9 @@ def _forbidden_match() -> errors._FieldError:
 
 def _as_of(store: Store, kind: Kind, namespace: str, version: int) -> list[Obj]:
     """The objects at an older version: today's, with the events since then undone."""
-    objects = {(obj["metadata"].get("namespace", ""), obj["metadata"]["name"]): obj for obj in store.list(kind.resource)}
+    objects = {
+        (obj["metadata"].get("namespace", ""), obj["metadata"]["name"]): obj for obj in store.list(kind.resource)
+    }
     try:
         events = list(store.since(version, kind.resource))
     except Compacted as error:

@@ -3,6 +3,7 @@
 Controllers, informers and the kubelet never call each other. They post tasks; the loop runs them one at a time, first
 come, first served. That order, and the clock's, are the only order there is: the same requests give the same writes.
 """
+
 from __future__ import annotations
 
 from collections import deque

@@ -3,6 +3,7 @@
 Each is derived from the seed, from what it is for, and from how many there were before it for the same thing. One more
 request therefore does not rename everything after it.
 """
+
 from __future__ import annotations
 
 import hashlib

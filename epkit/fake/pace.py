@@ -1,4 +1,5 @@
 """How virtual time moves: on the wall's seconds, in jumps, or not at all."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -24,6 +25,10 @@ class Pace:
         """Seconds of the wall's clock until something is due by itself, or None."""
         return None
 
+    def delay(self, seconds: float) -> float | None:
+        """Seconds of the wall's clock that a wait of so many virtual ones takes: 0 where time jumps, None for ever."""
+        return None
+
 
 class Instant(Pace):
     """After a change everything settles at once, over waits that end by themselves within a minute."""
@@ -32,6 +37,9 @@ class Instant(Pace):
 
     def after(self, loop: Loop) -> None:
         loop.settle()
+
+    def delay(self, seconds: float) -> float | None:
+        return 0.0
 
 
 class Realtime(Pace):
@@ -62,6 +70,9 @@ class Realtime(Pace):
         if timer is None:
             return None
         return max(0.0, (timer.when - self._now()) / self.speed)
+
+    def delay(self, seconds: float) -> float | None:
+        return seconds / self.speed
 
     def _now(self) -> float:
         return self._from + (self._wall() - self._from_wall) * self.speed

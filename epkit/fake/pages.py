@@ -33,8 +33,8 @@ HTTPD_WELCOME = "<html><body><h1>It works!</h1></body></html>\n"
 def nginx_error(code: int, reason: str, server: str) -> str:
     """What nginx shows for an error."""
     return (
-        f"<html>\r\n<head><title>{code} {reason}</title></head>\r\n<body>\r\n<center><h1>{code} {reason}</h1></center>\r\n"
-        f"<hr><center>{server}</center>\r\n</body>\r\n</html>\r\n"
+        f"<html>\r\n<head><title>{code} {reason}</title></head>\r\n<body>\r\n"
+        f"<center><h1>{code} {reason}</h1></center>\r\n<hr><center>{server}</center>\r\n</body>\r\n</html>\r\n"
     )
 
 

@@ -5,10 +5,12 @@
 
 It is plain Python: no thread, no socket, no file, no wall clock. :mod:`epkit.fake.server` adds those around it.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
@@ -26,6 +28,10 @@ from epkit.fake.requests import Options, Route, delete_options, manager_of, rout
 from epkit.fake.store import Event, Store
 from epkit.fake.wire import errors, patches
 from epkit.objects import Obj, copy
+
+if TYPE_CHECKING:
+    from epkit.executed import Executed
+    from epkit.fake.traffic import Traffic
 
 #: A moment to start at when none is given: the same in every run.
 EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z
@@ -100,7 +106,12 @@ class Plane:
     # -- requests --------------------------------------------------------------------------------------------------
 
     def request(
-        self, method: str, path: str, query: str = "", headers: Mapping[str, str] | None = None, body: bytes = b"",
+        self,
+        method: str,
+        path: str,
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
         notify: Callable[[], None] = lambda: None,
     ) -> Response:
         """Answer a request in process and then let time do its work."""
@@ -109,7 +120,12 @@ class Plane:
         return response
 
     def answer(
-        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes,
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: Mapping[str, str],
+        body: bytes,
         notify: Callable[[], None] = lambda: None,
     ) -> Response:
         """The answer alone; whoever sends it calls :meth:`proceed` when it has gone out."""
@@ -122,6 +138,44 @@ class Plane:
         with self.loop.lock:
             self.pace.after(self.loop)
         self._changed()
+
+    # -- containers ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def traffic(self) -> Traffic:
+        """The network between the simulated pods."""
+        from epkit.fake.traffic import Traffic
+
+        return Traffic(self)
+
+    def exec(
+        self,
+        namespace: str,
+        pod: str,
+        container: str,
+        argv: Sequence[str],
+        stdin: str = "",
+        sleep: Callable[[float], None] | None = None,
+    ) -> Executed:
+        """Run a command in a container to its end; the only container where none is named.
+
+        Args:
+            sleep: passes seconds of the wall's clock, for a command that waits while time runs with the wall's.
+
+        Raises:
+            ApiError: there is no such pod or container, or it does not run (:class:`epkit.fake.exec.NotStarted`).
+            EpkitError: the command waits for what does not come.
+
+        >>> plane.exec("default", "web-0", "", ["hostname"]).stdout
+        'web-0\\n'
+        """
+        from epkit.fake.commands.run import Input
+        from epkit.fake.exec import open_session, run_to_end
+
+        with self.loop.lock:
+            self.pace.before(self.loop)
+            session = open_session(self, namespace, pod, container, argv, Input(stdin))
+        return run_to_end(self, session, sleep)
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -172,7 +226,12 @@ class Requests(Protocol):
     """Whoever answers requests in process."""
 
     def request(
-        self, method: str, path: str, query: str = "", headers: Mapping[str, str] | None = None, body: bytes = b"",
+        self,
+        method: str,
+        path: str,
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
         notify: Callable[[], None] = lambda: None,
     ) -> Response:
         """Answer one request."""
@@ -185,7 +244,12 @@ class Still:
         self._http = http
 
     def request(
-        self, method: str, path: str, query: str = "", headers: Mapping[str, str] | None = None, body: bytes = b"",
+        self,
+        method: str,
+        path: str,
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
         notify: Callable[[], None] = lambda: None,
     ) -> Response:
         return self._http.handle(method, path, query, headers or {}, body, notify)
@@ -225,8 +289,14 @@ class Direct:
         self._user = user
 
     def send(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None, *,
-        content_type: str = "application/json", accept: str = "application/json",
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        *,
+        content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Answer:
         try:
             return self._send(method, route_of(path), query or {}, body, content_type)
@@ -273,8 +343,14 @@ class InProcess:
         self._user_agent = user_agent
 
     def send(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None, *,
-        content_type: str = "application/json", accept: str = "application/json",
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        *,
+        content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Answer:
         headers = {"accept": accept, "content-type": content_type, "user-agent": self._user_agent}
         data = b"" if body is None else body if isinstance(body, bytes) else orjson.dumps(body)
@@ -297,6 +373,24 @@ class InProcess:
                     yield orjson.loads(line)
         finally:
             stream.watch.close()
+
+
+class WithExec(InProcess):
+    """The same for a plane, and a way to run commands in its containers.
+
+    Args:
+        sleep: passes seconds of the wall's clock, for a command that waits while time runs with the wall's.
+    """
+
+    def __init__(self, plane: Plane, user_agent: str = "epkit", sleep: Callable[[float], None] | None = None) -> None:
+        super().__init__(plane, user_agent)
+        self._whole = plane
+        self._sleep = sleep
+
+    def exec(self, namespace: str, pod: str, container: str, command: list[str], stdin: str) -> tuple[str, str, int]:
+        """What ``pods/exec`` does over a WebSocket: run a command; its stdout, stderr and exit code."""
+        done = self._whole.exec(namespace, pod, container, command, stdin, self._sleep)
+        return done.stdout, done.stderr, done.code
 
 
 def _own(body: Obj) -> Obj:

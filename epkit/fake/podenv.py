@@ -77,12 +77,16 @@ def files(pod: Obj, ip: str) -> dict[str, str]:
         "/etc/hostname": name + "\n",
         "/etc/hosts": "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n"
         f"::1\tlocalhost ip6-localhost ip6-loopback\n{ip}\t{long_name}\n",
-        "/etc/resolv.conf": f"search {namespace}.svc.{DOMAIN} svc.{DOMAIN} {DOMAIN}\nnameserver {CLUSTER_DNS}\n"
-        "options ndots:5\n",
+        "/etc/resolv.conf": resolv_conf(namespace),
         f"{_TOKEN}/namespace": namespace,
         f"{_TOKEN}/token": "a token of the simulation: it opens nothing\n",
         "/tmp/.keep": "",
     }
+
+
+def resolv_conf(namespace: str) -> str:
+    """What the kubelet writes for a pod with the dnsPolicy ClusterFirst."""
+    return f"search {namespace}.svc.{DOMAIN} svc.{DOMAIN} {DOMAIN}\nnameserver {CLUSTER_DNS}\noptions ndots:5\n"
 
 
 def _field(pod: Obj, path: str, ip: str, host_ip: str) -> str:

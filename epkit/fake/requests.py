@@ -2,6 +2,7 @@
 
 Source: ``k8s.io/apiserver/pkg/endpoints/request/requestinfo.go`` and the option types of ``metav1``.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -41,6 +42,8 @@ class Options:
     propagation: str = ""
     uid: str = ""
     resource_version: str = ""
+    #: the managed fields that a server-side apply has worked out
+    managed: list[Obj] | None = None
     warnings: list[str] = field(default_factory=list)
 
 
@@ -142,7 +145,9 @@ def manager_of(actor: str) -> str:
 
 
 def _unsupported(path: str, value: str, allowed: list[str]) -> FieldError:
-    return FieldError("FieldValueNotSupported", path, f"Unsupported value: {value}: supported values: {', '.join(allowed)}")
+    return FieldError(
+        "FieldValueNotSupported", path, f"Unsupported value: {value}: supported values: {', '.join(allowed)}"
+    )
 
 
 def _integer(text: str) -> int:

@@ -2,6 +2,7 @@
 
 Source: ``pkg/registry/authorization`` and ``pkg/registry/authentication``.
 """
+
 from __future__ import annotations
 
 from epkit.objects import Obj

@@ -1,9 +1,10 @@
 """The loopback server: the built-in cluster behind HTTP, for kubectl and everything else outside this process.
 
 Only this file and :mod:`epkit.fake.kubeconfig` know of threads, sockets and the wall's clock. The server listens on
-127.0.0.1 alone. Its URL carries a secret, since kubectl drops tokens on plain HTTP; requests with a foreign Host, or with
-an Origin (a web page's), are refused, which keeps other sites' scripts out of it.
+127.0.0.1 alone. Its URL carries a secret, since kubectl drops tokens on plain HTTP; requests with a foreign Host, or
+with an Origin (a web page's), are refused, which keeps other sites' scripts out of it.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -52,8 +53,18 @@ class Server:
         self._ready = threading.Event()
         self._stopping = False
         config = uvicorn.Config(
-            self._serve, interface="asgi3", proxy_headers=False, http="httptools", ws="none", loop="asyncio", lifespan="off", log_level="error",
-            access_log=False, server_header=False, timeout_graceful_shutdown=1, timeout_keep_alive=600,
+            self._serve,
+            interface="asgi3",
+            proxy_headers=False,
+            http="httptools",
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+            timeout_keep_alive=600,
         )
         self._uvicorn = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="epkit-server", daemon=True)
@@ -163,9 +174,13 @@ class Server:
     def _admit(self, path: str, headers: dict[bytes, bytes]) -> tuple[str, Response | None]:
         """The path without its secret, or a refusal."""
         if headers.get(b"host", b"").lower() not in self._hosts:
-            return "", _refuse(errors.ApiError(errors.status(403, "Forbidden", "this server answers only to its own name")))
+            return "", _refuse(
+                errors.ApiError(errors.status(403, "Forbidden", "this server answers only to its own name"))
+            )
         if b"origin" in headers:
-            return "", _refuse(errors.ApiError(errors.status(403, "Forbidden", "this server does not answer web pages")))
+            return "", _refuse(
+                errors.ApiError(errors.status(403, "Forbidden", "this server does not answer web pages"))
+            )
         if hmac.compare_digest(path[: len(self._prefix)].encode(), self._prefix.encode()):
             return path[len(self._prefix) :] or "/", None
         if hmac.compare_digest(headers.get(b"authorization", b""), self._bearer):

@@ -1,8 +1,9 @@
 """Objects, resource versions, history and watch; nothing else.
 
-The store is what etcd and the watch cache are to a real API server. It knows no kinds and no rules: :mod:`epkit.fake.api`
-decides what may be written. Objects are never changed in place; a write replaces one.
+The store is what etcd and the watch cache are to a real API server. It knows no kinds and no rules:
+:mod:`epkit.fake.api` decides what may be written. Objects are never changed in place; a write replaces one.
 """
+
 from __future__ import annotations
 
 from bisect import bisect_left, insort
@@ -107,7 +108,9 @@ class Store:
             insort(self._order.setdefault(resource, []), key)
         else:
             self._encoded.pop(id(old), None)
-        self._publish(Event("ADDED" if old is None else "MODIFIED", resource, key, self.version, obj, old, self._now(), actor))
+        self._publish(
+            Event("ADDED" if old is None else "MODIFIED", resource, key, self.version, obj, old, self._now(), actor)
+        )
         return obj
 
     def load(self, resource: str, obj: Obj) -> None:

@@ -2,6 +2,7 @@
 
 Source: the storages under ``pkg/registry`` that serve them.
 """
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -68,7 +69,9 @@ def merge(route: Route, old: Obj, sent: Obj) -> Obj:
 def scale_of(obj: Obj) -> Obj:
     """The ``autoscaling/v1`` Scale of a workload."""
     meta, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
-    shown = {key: meta[key] for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp") if key in meta}
+    shown = {
+        key: meta[key] for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp") if key in meta
+    }
     selector = spec.get("selector") or {}
     parts = [format_map(selector["matchLabels"])] if selector.get("matchLabels") else []
     for entry in selector.get("matchExpressions") or ():
@@ -102,7 +105,9 @@ def bind(api: Api, route: Route, binding: Obj, options: Options) -> Obj:
     node_name = (binding.get("target") or {}).get("name") or ""
     if (binding.get("target") or {}).get("kind") not in ("", None, "Node"):
         fault = FieldError(
-            "FieldValueNotSupported", "target.kind", f'Unsupported value: "{binding["target"]["kind"]}": supported values: "Node", "<empty>"'
+            "FieldValueNotSupported",
+            "target.kind",
+            f'Unsupported value: "{binding["target"]["kind"]}": supported values: "Node", "<empty>"',
         )
         raise errors.invalid("Binding", route.name, [fault])
     if not node_name:

@@ -85,7 +85,7 @@ class Traffic:
         """A pod on a simulated node. Raises EpkitError where there is none, or none with an address yet."""
         worker = self._plane.kubelet.worker(namespace, name)
         if worker is None:
-            raise EpkitError(f"Pod {namespace}/{name} does not run on a simulated node, so nothing can be sent from it.")
+            raise EpkitError(f"Pod {namespace}/{name} does not run on a simulated node: nothing can be sent from it.")
         if not worker.ip:
             raise EpkitError(f"Pod {namespace}/{name} has no address yet. Wait until its containers have started.")
         return self.of(worker)

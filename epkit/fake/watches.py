@@ -2,6 +2,7 @@
 
 Source: ``k8s.io/apiserver/pkg/storage/cacher`` and ``pkg/endpoints/handlers/watch.go``.
 """
+
 from __future__ import annotations
 
 from collections import deque

@@ -10,7 +10,7 @@ import posixpath
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -78,11 +78,11 @@ def answer(worker: PodWorker, container: Container, port: int, request: HttpRequ
     reply = serve(server, request)
     if reply is None:
         return None
-    log = {_nginx: _combined, _httpd: _common}.get(serve)
-    if log is not None:
-        container.say(now, log(request, reply, now))
-    size = len(reply.body.encode())
-    headers = {"Date": _date(now), "Content-Type": "text/plain; charset=utf-8", **reply.headers, "Content-Length": str(size)}
+    if serve in (_nginx, _httpd):
+        container.say(now, (_combined if serve is _nginx else _common)(request, reply, now))
+    server_name = {name: text for name, text in reply.headers.items() if name == "Server"}
+    headers = {**server_name, "Date": _date(now), "Content-Type": "text/plain; charset=utf-8", **reply.headers}
+    headers["Content-Length"] = str(len(reply.body.encode()))
     if request.method == "HEAD":
         return HttpReply(reply.code, "", headers)
     return HttpReply(reply.code, reply.body, headers)
@@ -121,13 +121,13 @@ def _combined(request: HttpRequest, reply: HttpReply, now: float) -> str:
 
 
 def _common(request: HttpRequest, reply: HttpReply, now: float) -> str:
-    stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%d/%b/%Y:%H:%M:%S +0000")
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
     size = 0 if request.method == "HEAD" else len(reply.body.encode())
     return f'{request.client} - - [{stamp}] "{request.method} {request.path} HTTP/1.1" {reply.code} {size}'
 
 
 def _date(now: float) -> str:
-    return datetime.fromtimestamp(now, timezone.utc).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    return datetime.fromtimestamp(now, UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
 
 
 # -- servers that tell who they are ------------------------------------------------------------------------------------

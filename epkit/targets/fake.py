@@ -1,4 +1,5 @@
 """The built-in cluster as a target: made in this process, served on loopback when somebody outside asks for it."""
+
 from __future__ import annotations
 
 import argparse
@@ -82,12 +83,19 @@ def parse_nodes(text: str) -> list[NodeSpec]:
 def register(commands: Any) -> None:
     """Add ``epkit up`` to the command line."""
     parser = commands.add_parser(
-        "up", help="run the built-in cluster for terminals",
+        "up",
+        help="run the built-in cluster for terminals",
         description="Run the built-in cluster and serve it to kubectl until Ctrl-C.",
     )
-    parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="write the kubeconfig here (default: a private folder)")
-    parser.add_argument("--nodes", default="3", metavar="N | name=zone,…", help="simulated nodes (default: 3, in two zones)")
-    parser.add_argument("--clock", choices=("realtime", "instant"), default="realtime", help="how time moves (default: realtime)")
+    parser.add_argument(
+        "--kubeconfig", type=Path, metavar="FILE", help="write the kubeconfig here (default: a private folder)"
+    )
+    parser.add_argument(
+        "--nodes", default="3", metavar="N | name=zone,…", help="simulated nodes (default: 3, in two zones)"
+    )
+    parser.add_argument(
+        "--clock", choices=("realtime", "instant"), default="realtime", help="how time moves (default: realtime)"
+    )
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any free one)")
     for flag, (_, option, kind, text) in FLAGS.items():
         parser.add_argument(f"--{flag}", dest=option, type=kind, metavar=kind.__name__.upper(), help=text)
@@ -111,19 +119,34 @@ def seconds(text: str) -> float:
 #: flags of kube-controller-manager: name -> (controller, its option, type, what it does)
 FLAGS: dict[str, tuple[str, str, Any, str]] = {
     "max-endpoints-per-slice": (
-        "endpointslice-controller", "max_endpoints_per_slice", int, "endpoints per slice, 1 to 1000 (default: 100)"
+        "endpointslice-controller",
+        "max_endpoints_per_slice",
+        int,
+        "endpoints per slice, 1 to 1000 (default: 100)",
     ),
     "endpointslice-updates-batch-period": (
-        "endpointslice-controller", "endpointslice_updates_batch_period", seconds, "wait before syncs that pods cause"
+        "endpointslice-controller",
+        "endpointslice_updates_batch_period",
+        seconds,
+        "wait before syncs that pods cause",
     ),
     "endpoint-updates-batch-period": (
-        "endpoints-controller", "endpoint_updates_batch_period", seconds, "the same for Endpoints"
+        "endpoints-controller",
+        "endpoint_updates_batch_period",
+        seconds,
+        "the same for Endpoints",
     ),
     "mirroring-max-endpoints-per-subset": (
-        "endpointslice-mirroring-controller", "mirroring_max_endpoints_per_subset", int, "mirrored addresses per subset"
+        "endpointslice-mirroring-controller",
+        "mirroring_max_endpoints_per_subset",
+        int,
+        "mirrored addresses per subset",
     ),
     "node-monitor-grace-period": (
-        "node-lifecycle-controller", "node_monitor_grace_period", seconds, "silence before a node is Unknown (default: 50s)"
+        "node-lifecycle-controller",
+        "node_monitor_grace_period",
+        seconds,
+        "silence before a node is Unknown (default: 50s)",
     ),
 }
 
@@ -153,7 +176,9 @@ def up(arguments: argparse.Namespace) -> int:
     try:
         kubeconfig.write(path, kubeconfig.content(server.url, server.secret))
     except OSError as error:
-        raise EpkitError(f"The kubeconfig cannot be written to {path}: {error.strerror}. Choose another --kubeconfig.") from None
+        raise EpkitError(
+            f"The kubeconfig cannot be written to {path}: {error.strerror}. Choose another --kubeconfig."
+        ) from None
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with server:

@@ -1,4 +1,5 @@
 """Chapter 1: Introduction to Endpoints & EndpointSlices."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -21,13 +22,19 @@ def _joined(cluster: Cluster, namespace: str) -> Verdict:
     if loner is None or uid != told:
         return Verdict(False, "the slice points to a pod loner that is not there.")
     if len(pods) < 3:
-        return Verdict(False, f"loner is in, but the slices now list only {listed(sorted(pods))}; the other two belong there too.")
+        return Verdict(
+            False, f"loner is in, but the slices now list only {listed(sorted(pods))}; the other two belong there too."
+        )
     return Verdict(True, f"the slices of shop list {listed(sorted(pods))}.")
 
 
 def _counted(cluster: Cluster, namespace: str) -> Verdict:
-    listing = [one for one in slices(cluster, namespace) for e in one.get("endpoints") or ()
-               if (e.get("targetRef") or {}).get("name") == "popular"]
+    listing = [
+        one
+        for one in slices(cluster, namespace)
+        for e in one.get("endpoints") or ()
+        if (e.get("targetRef") or {}).get("name") == "popular"
+    ]
     if len(listing) < 3:
         return Verdict(False, f"the pod popular is in {len(listing)} slices; it should be in three.")
     services = {one["metadata"]["labels"]["kubernetes.io/service-name"] for one in listing}
@@ -44,7 +51,9 @@ def _unready(cluster: Cluster, namespace: str) -> Verdict:
         return Verdict(False, f"{len(ready)} endpoints are ready and none is listed as not ready.")
     if not ready:
         return Verdict(False, f"none of the {len(waiting)} endpoints is ready; one should still be.")
-    return Verdict(True, f"of {len(pods)} pods, {len(ready)} is ready and {len(waiting)} is listed without being ready.")
+    return Verdict(
+        True, f"of {len(pods)} pods, {len(ready)} is ready and {len(waiting)} is listed without being ready."
+    )
 
 
 CHAPTER = Chapter(
@@ -115,7 +124,9 @@ spec:
     readinessProbe: {tcpSocket: {port: 81}}
 """,
             wrong=(
-                Wrong("%kubectl run second --image=nginx --labels=app=queue -n ex-1-3", "2 endpoints are ready and none"),
+                Wrong(
+                    "%kubectl run second --image=nginx --labels=app=queue -n ex-1-3", "2 endpoints are ready and none"
+                ),
                 Wrong(
                     "%kubectl delete pod queue -n ex-1-3",
                     "0 endpoints are ready and none is listed as not ready",
@@ -125,21 +136,25 @@ spec:
     ),
     quizzes=(
         Quiz(
-            "1.q1", "A Service has a selector that no pod matches. How many slices does it have?",
-            ("none", "one, and it is empty", "one for each node"), 1,
+            "1.q1",
+            "A Service has a selector that no pod matches. How many slices does it have?",
+            ("none", "one, and it is empty", "one for each node"),
+            1,
             "The controller makes an empty placeholder as soon as the Service exists, and fills the same object later.",
         ),
         Quiz(
-            "1.q2", "`kubectl get endpointslices` shows three addresses. How many backends may get traffic?",
-            ("three", "at most three: the table shows endpoints whether they are ready or not", "at least three"), 1,
+            "1.q2",
+            "`kubectl get endpointslices` shows three addresses. How many backends may get traffic?",
+            ("three", "at most three: the table shows endpoints whether they are ready or not", "at least three"),
+            1,
             "The table of slices shows every endpoint. The conditions say which of them are ready.",
         ),
         Quiz(
-            "1.q3", "Which object does kube-proxy read?",
-            ("Endpoints", "EndpointSlices", "both, and it takes the newer one"), 1,
+            "1.q3",
+            "Which object does kube-proxy read?",
+            ("Endpoints", "EndpointSlices", "both, and it takes the newer one"),
+            1,
             "kube-proxy has read slices since v1.19 on Linux, and Endpoints not at all.",
         ),
     ),
 )
-
-

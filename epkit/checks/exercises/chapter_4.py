@@ -1,4 +1,5 @@
 """Chapter 4: Creating and managing."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -30,7 +31,9 @@ def _by_hand(cluster: Cluster, namespace: str) -> Verdict:
     wanted = {(port.get("name") or "", port["port"]) for port in service["spec"]["ports"]}
     named = {port.get("name") or "" for one in found for port in one.get("ports") or ()}
     if not {name for name, _ in wanted} <= named:
-        return Verdict(False, f"the Service's port is named pg, the slice's ports are named {listed(sorted(named) or [''])!r}.")
+        return Verdict(
+            False, f"the Service's port is named pg, the slice's ports are named {listed(sorted(named) or [''])!r}."
+        )
     ready, out = addresses(found, "ready"), addresses(found, "not ready")
     if ready == BACKENDS[:1] and out == BACKENDS[1:]:
         return Verdict(True, f"billing reaches {ready[0]}, and {out[0]} is listed and out of rotation.")
@@ -45,7 +48,9 @@ def _named(cluster: Cluster, namespace: str) -> Verdict:
     ports = sorted({port["port"] for one in found for port in one.get("ports") or ()})
     ready = addresses(found, "ready")
     if len(ready) < 2:
-        return Verdict(False, f"{len(ready)} endpoints are ready, in slices with the ports {ports}; there should be two.")
+        return Verdict(
+            False, f"{len(ready)} endpoints are ready, in slices with the ports {ports}; there should be two."
+        )
     service = cluster.client.get("services", "api", namespace)
     if not isinstance(service["spec"]["ports"][0]["targetPort"], str):
         return Verdict(False, "traffic would flow, but the Service's target port is a number now; keep the name.")
@@ -64,8 +69,11 @@ def _owned(cluster: Cluster, namespace: str) -> Verdict:
         if not owners:
             return Verdict(False, f"the slice {name_of(one)} has no owner: it would outlive its Service.")
         if all(owner["uid"] != service["metadata"]["uid"] for owner in owners):
-            return Verdict(False, f"the slice {name_of(one)} is owned by {owners[0]['kind']} {owners[0]['name']}, "
-                                  f"with the uid {owners[0]['uid']}, which is not that of the Service legacy.")
+            return Verdict(
+                False,
+                f"the slice {name_of(one)} is owned by {owners[0]['kind']} {owners[0]['name']}, "
+                f"with the uid {owners[0]['uid']}, which is not that of the Service legacy.",
+            )
     return Verdict(True, f"the slice {name_of(found[0])} goes with its Service.")
 
 
@@ -262,18 +270,32 @@ cluster.client.patch("endpointslices", "legacy-1", {"metadata": {"ownerReference
     ),
     quizzes=(
         Quiz(
-            "4.q1", "You lower --max-endpoints-per-slice from 100 to 50. What happens to a slice with 80 endpoints?",
-            ("it is split into two", "nothing, until its Service changes in some way", "nothing; it is only no longer filled"), 2,
+            "4.q1",
+            "You lower --max-endpoints-per-slice from 100 to 50. What happens to a slice with 80 endpoints?",
+            (
+                "it is split into two",
+                "nothing, until its Service changes in some way",
+                "nothing; it is only no longer filled",
+            ),
+            2,
             "The controller never rebalances. The slice stays as it is, and new endpoints go elsewhere.",
         ),
         Quiz(
-            "4.q2", "PORTS says <unset>, ENDPOINTS lists three addresses. What is the likely cause?",
-            ("the pods are not ready", "the named target port is not in those pods", "the Service is headless and has ports"), 1,
+            "4.q2",
+            "PORTS says <unset>, ENDPOINTS lists three addresses. What is the likely cause?",
+            (
+                "the pods are not ready",
+                "the named target port is not in those pods",
+                "the Service is headless and has ports",
+            ),
+            1,
             "A pod without the named port is an endpoint all the same, in a slice without ports.",
         ),
         Quiz(
-            "4.q3", "Where is the limit of endpoints per slice set?",
-            ("in the Service", "in an annotation of the namespace", "in a flag of kube-controller-manager"), 2,
+            "4.q3",
+            "Where is the limit of endpoints per slice set?",
+            ("in the Service", "in an annotation of the namespace", "in a flag of kube-controller-manager"),
+            2,
             "It holds for the whole cluster. On a managed cluster you usually cannot change it.",
         ),
     ),

@@ -1,4 +1,5 @@
 """Chapter 5: Live implementation example."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -12,17 +13,27 @@ if TYPE_CHECKING:
 
 
 def _exposed(cluster: Cluster, namespace: str) -> Verdict:
-    services = [one for one in cluster.client.list("services", namespace) if (one["spec"].get("selector") or {}).get("app") == "shop"]
+    services = [
+        one
+        for one in cluster.client.list("services", namespace)
+        if (one["spec"].get("selector") or {}).get("app") == "shop"
+    ]
     if not services:
         return Verdict(False, "no Service selects the pods of the Deployment shop.")
     service = services[0]
     port = service["spec"]["ports"][0]
     if port["port"] != 8080:
         return Verdict(False, f"the Service {name_of(service)} listens on port {port['port']}, not on 8080.")
-    ports = sorted({found["port"] for one in slices(cluster, namespace, name_of(service)) for found in one.get("ports") or ()})
+    ports = sorted(
+        {found["port"] for one in slices(cluster, namespace, name_of(service)) for found in one.get("ports") or ()}
+    )
     if ports != [80]:
-        return Verdict(False, f"its slice sends traffic to port {listed([str(one) for one in ports])}, and nginx listens on 80.")
-    return Verdict(True, f"port 8080 of {name_of(service)} reaches port 80 of {len(addresses(slices(cluster, namespace)))} pods.")
+        return Verdict(
+            False, f"its slice sends traffic to port {listed([str(one) for one in ports])}, and nginx listens on 80."
+        )
+    return Verdict(
+        True, f"port 8080 of {name_of(service)} reaches port 80 of {len(addresses(slices(cluster, namespace)))} pods."
+    )
 
 
 def _quarantined(cluster: Cluster, namespace: str) -> Verdict:
@@ -33,7 +44,9 @@ def _quarantined(cluster: Cluster, namespace: str) -> Verdict:
         return Verdict(False, f"all {len(pods)} pods are in the slice.")
     if len(addresses(slices(cluster, namespace, "web"), "ready")) < 3:
         ready = len(addresses(slices(cluster, namespace, "web"), "ready"))
-        return Verdict(False, f"{name_of(outside[0])} is out, but only {ready} endpoints are ready; there should be three again.")
+        return Verdict(
+            False, f"{name_of(outside[0])} is out, but only {ready} endpoints are ready; there should be three again."
+        )
     labels = ", ".join(f"{key}={value}" for key, value in sorted(labels_of(outside[0]).items()))
     return Verdict(True, f"{name_of(outside[0])} runs on, with the labels {labels}, and three others serve.")
 
@@ -48,7 +61,9 @@ def _rolled(cluster: Cluster, namespace: str) -> Verdict:
         return Verdict(False, f"{len(waiting)} endpoints are still not ready: {listed(waiting)}.")
     probe = deployment["spec"]["template"]["spec"]["containers"][0].get("readinessProbe")
     if probe is None:
-        return Verdict(False, f"{len(ready)} endpoints are ready, but the pods have no readiness probe any more. Keep one.")
+        return Verdict(
+            False, f"{len(ready)} endpoints are ready, but the pods have no readiness probe any more. Keep one."
+        )
     if len(ready) < 4:
         return Verdict(False, f"{len(ready)} endpoints are ready; there should be four.")
     return Verdict(True, f"{len(ready)} endpoints are ready, and a probe watches over them.")
@@ -142,18 +157,24 @@ spec:
     ),
     quizzes=(
         Quiz(
-            "5.q1", "A pod is deleted. When does its endpoint leave the slice?",
-            ("at once", "when the pod is gone; until then it is listed as terminating", "after 30 seconds"), 1,
+            "5.q1",
+            "A pod is deleted. When does its endpoint leave the slice?",
+            ("at once", "when the pod is gone; until then it is listed as terminating", "after 30 seconds"),
+            1,
             "It stays listed with terminating true and ready false, and leaves with the pod.",
         ),
         Quiz(
-            "5.q2", "You edit a managed slice by hand. How long does the edit live?",
-            ("about a second", "until the next pod changes", "for ever"), 0,
+            "5.q2",
+            "You edit a managed slice by hand. How long does the edit live?",
+            ("about a second", "until the next pod changes", "for ever"),
+            0,
             "The controller looks one second after a change that is not its own, and puts back what it computes.",
         ),
         Quiz(
-            "5.q3", "Who deletes the slice of a deleted Service?",
-            ("the endpointslice controller", "the garbage collector", "kube-proxy"), 1,
+            "5.q3",
+            "Who deletes the slice of a deleted Service?",
+            ("the endpointslice controller", "the garbage collector", "kube-proxy"),
+            1,
             "The slice has an owner reference to the Service; the garbage collector follows it.",
         ),
     ),

@@ -1,4 +1,5 @@
 """Every exercise: untouched it is not done, each wrong answer gets its own message, the solution passes."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,4 +1,5 @@
 """A bare control plane, asked in process."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

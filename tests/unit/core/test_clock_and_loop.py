@@ -1,4 +1,5 @@
 """Time and the run loop: what settles, what is never jumped over, and in which order things happen."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,5 @@
 """The official Python client on the built-in cluster: in process and over HTTP, with the same answers."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -15,13 +16,17 @@ def api(request: pytest.FixtureRequest) -> Iterator[Any]:
     with Cluster({"start": 0.0}) as cluster:
         cluster.kubectl("create deployment web --image=nginx --replicas=2")
         cluster.kubectl("expose deployment web --port=80")
-        yield cluster.api if request.param == "in process" else Api(
-            config.new_client_from_config(str(cluster.kubeconfig))
+        yield (
+            cluster.api
+            if request.param == "in process"
+            else Api(config.new_client_from_config(str(cluster.kubeconfig)))
         )
 
 
 def test_a_slice_arrives_as_a_typed_object(api: Any) -> None:
-    found = api.discovery.list_namespaced_endpoint_slice("default", label_selector="kubernetes.io/service-name=web").items
+    found = api.discovery.list_namespaced_endpoint_slice(
+        "default", label_selector="kubernetes.io/service-name=web"
+    ).items
     assert [endpoint.conditions.ready for endpoint in found[0].endpoints] == [True, True]
     assert found[0].ports[0].port == 80
 
@@ -38,13 +43,17 @@ def test_an_empty_slice_has_no_endpoints_and_is_no_error(api: Any) -> None:
 
 def test_a_watch_with_a_timeout_tells_what_there_is_and_ends(api: Any) -> None:
     follow = api.discovery.list_namespaced_endpoint_slice
-    events = [(e["type"], e["object"].metadata.name) for e in watch.Watch().stream(follow, "default", timeout_seconds=1)]
+    events = [
+        (e["type"], e["object"].metadata.name) for e in watch.Watch().stream(follow, "default", timeout_seconds=1)
+    ]
     assert ("ADDED", "kubernetes") in events and len(events) == 2
 
 
 def test_a_patch_scales_and_the_slice_follows(api: Any) -> None:
     api.apps.patch_namespaced_deployment_scale("web", "default", {"spec": {"replicas": 3}})
-    found = api.discovery.list_namespaced_endpoint_slice("default", label_selector="kubernetes.io/service-name=web").items
+    found = api.discovery.list_namespaced_endpoint_slice(
+        "default", label_selector="kubernetes.io/service-name=web"
+    ).items
     assert len(found[0].endpoints) == 3
 
 

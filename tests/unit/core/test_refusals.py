@@ -1,4 +1,5 @@
 """What cannot be done is refused in Kubernetes' own words, and leaves the store as it was."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -22,45 +23,150 @@ def service(**more: Any) -> dict[str, Any]:
 
 
 REFUSED = [
-    ("POST", SERVICES, b"{nonsense", "application/json", 400, "BadRequest",
-     "the object provided is unrecognized (must be of type Service): couldn't get version/kind; json parse error: "
-     "invalid character 'n' looking for beginning of object key string ({nonsense)"),
-    ("POST", SERVICES, b"", "application/json", 400, "BadRequest",
-     "the object provided is unrecognized (must be of type Service): couldn't get version/kind; json parse error: "
-     "unexpected end of JSON input (<empty>)"),
-    ("POST", SERVICES, b"garbage", PROTOBUF, 400, "BadRequest",
-     "the object provided is unrecognized (must be of type Service): provided data does not appear to be a protobuf "
-     "message, expected prefix [107 56 115 0] (67617262616765)"),
-    ("POST", SERVICES, b"a: b", "text/plain", 415, "UnsupportedMediaType",
-     "the body of the request was in an unknown format - accepted media types include: application/json, "
-     "application/yaml, application/vnd.kubernetes.protobuf"),
-    ("PATCH", f"{SERVICES}/kubernetes", b"{}", "application/json", 415, "UnsupportedMediaType",
-     "415: Unsupported Media Type"),
-    ("PATCH", f"{SERVICES}/kubernetes", b"{x", MERGE, 400, "BadRequest",
-     "error decoding patch: invalid character 'x' looking for beginning of object key string"),
+    (
+        "POST",
+        SERVICES,
+        b"{nonsense",
+        "application/json",
+        400,
+        "BadRequest",
+        "the object provided is unrecognized (must be of type Service): couldn't get version/kind; json parse error: "
+        "invalid character 'n' looking for beginning of object key string ({nonsense)",
+    ),
+    (
+        "POST",
+        SERVICES,
+        b"",
+        "application/json",
+        400,
+        "BadRequest",
+        "the object provided is unrecognized (must be of type Service): couldn't get version/kind; json parse error: "
+        "unexpected end of JSON input (<empty>)",
+    ),
+    (
+        "POST",
+        SERVICES,
+        b"garbage",
+        PROTOBUF,
+        400,
+        "BadRequest",
+        "the object provided is unrecognized (must be of type Service): provided data does not appear to be a protobuf "
+        "message, expected prefix [107 56 115 0] (67617262616765)",
+    ),
+    (
+        "POST",
+        SERVICES,
+        b"a: b",
+        "text/plain",
+        415,
+        "UnsupportedMediaType",
+        "the body of the request was in an unknown format - accepted media types include: application/json, "
+        "application/yaml, application/vnd.kubernetes.protobuf",
+    ),
+    (
+        "PATCH",
+        f"{SERVICES}/kubernetes",
+        b"{}",
+        "application/json",
+        415,
+        "UnsupportedMediaType",
+        "415: Unsupported Media Type",
+    ),
+    (
+        "PATCH",
+        f"{SERVICES}/kubernetes",
+        b"{x",
+        MERGE,
+        400,
+        "BadRequest",
+        "error decoding patch: invalid character 'x' looking for beginning of object key string",
+    ),
     ("PATCH", f"{SERVICES}/absent", b"{}", MERGE, 404, "NotFound", 'services "absent" not found'),
-    ("POST", SERVICES, service(kind="Pod"), "application/json", 400, "BadRequest",
-     'Pod in version "v1" cannot be handled as a Service: converting (v1.Pod) to (core.Service): unknown conversion'),
-    ("PUT", f"{SERVICES}/kubernetes", service(), "application/json", 400, "BadRequest",
-     "the name of the object (x) does not match the name on the URL (kubernetes)"),
-    ("POST", SERVICES, service(metadata={"name": "x", "namespace": "other"}), "application/json", 400, "BadRequest",
-     "the namespace of the provided object does not match the namespace sent on the request"),
-    ("POST", f"{SERVICES}?fieldValidation=Strict", service(nope=1), "application/json", 400, "BadRequest",
-     'Service in version "v1" cannot be handled as a Service: strict decoding error: unknown field "nope"'),
-    ("POST", SERVICES, service(spec={"ports": [{"port": "80"}]}), "application/json", 400, "BadRequest",
-     'Service in version "v1" cannot be handled as a Service: json: cannot unmarshal string into Go struct field '
-     "ServicePort.spec.ports.port of type int32"),
-    ("POST", "/api/v1/namespaces/absent/services", service(), "application/json", 404, "NotFound",
-     'namespaces "absent" not found'),
-    ("GET", f"{SERVICES}?labelSelector=a%20b", b"", "", 400, "BadRequest",
-     "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
+    (
+        "POST",
+        SERVICES,
+        service(kind="Pod"),
+        "application/json",
+        400,
+        "BadRequest",
+        'Pod in version "v1" cannot be handled as a Service: converting (v1.Pod) to (core.Service): unknown conversion',
+    ),
+    (
+        "PUT",
+        f"{SERVICES}/kubernetes",
+        service(),
+        "application/json",
+        400,
+        "BadRequest",
+        "the name of the object (x) does not match the name on the URL (kubernetes)",
+    ),
+    (
+        "POST",
+        SERVICES,
+        service(metadata={"name": "x", "namespace": "other"}),
+        "application/json",
+        400,
+        "BadRequest",
+        "the namespace of the provided object does not match the namespace sent on the request",
+    ),
+    (
+        "POST",
+        f"{SERVICES}?fieldValidation=Strict",
+        service(nope=1),
+        "application/json",
+        400,
+        "BadRequest",
+        'Service in version "v1" cannot be handled as a Service: strict decoding error: unknown field "nope"',
+    ),
+    (
+        "POST",
+        SERVICES,
+        service(spec={"ports": [{"port": "80"}]}),
+        "application/json",
+        400,
+        "BadRequest",
+        'Service in version "v1" cannot be handled as a Service: json: cannot unmarshal string into Go struct field '
+        "ServicePort.spec.ports.port of type int32",
+    ),
+    (
+        "POST",
+        "/api/v1/namespaces/absent/services",
+        service(),
+        "application/json",
+        404,
+        "NotFound",
+        'namespaces "absent" not found',
+    ),
+    (
+        "GET",
+        f"{SERVICES}?labelSelector=a%20b",
+        b"",
+        "",
+        400,
+        "BadRequest",
+        "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt",
+    ),
     ("GET", f"{SERVICES}?fieldSelector=nope%3D1", b"", "", 400, "BadRequest", "field label not supported: nope"),
     ("GET", f"{SERVICES}?limit=x", b"", "", 400, "BadRequest", 'strconv.ParseInt: parsing "x": invalid syntax'),
     ("GET", "/api/v1/nonsense", b"", "", 404, "NotFound", "the server could not find the requested resource"),
-    ("POST", f"{SERVICES}/kubernetes", service(), "application/json", 405, "MethodNotAllowed",
-     "the server does not allow this method on the requested resource"),
-    ("POST", SERVICES, b'{"a":"' + b"x" * (3 * 1024 * 1024) + b'"}', "application/json", 413, "RequestEntityTooLarge",
-     "Request entity too large: limit is 3145728"),
+    (
+        "POST",
+        f"{SERVICES}/kubernetes",
+        service(),
+        "application/json",
+        405,
+        "MethodNotAllowed",
+        "the server does not allow this method on the requested resource",
+    ),
+    (
+        "POST",
+        SERVICES,
+        b'{"a":"' + b"x" * (3 * 1024 * 1024) + b'"}',
+        "application/json",
+        413,
+        "RequestEntityTooLarge",
+        "Request entity too large: limit is 3145728",
+    ),
 ]
 
 
@@ -94,17 +200,44 @@ def test_a_media_type_that_cannot_be_given_is_refused(ask: Asking) -> None:
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(["apiVersion", "kind", "metadata", "spec", "name", "ports", "port", "selector", "endpoints",
-                         "addresses", "conditions", "ready", "labels", "addressType", "clusterIP", "type"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "apiVersion",
+                    "kind",
+                    "metadata",
+                    "spec",
+                    "name",
+                    "ports",
+                    "port",
+                    "selector",
+                    "endpoints",
+                    "addresses",
+                    "conditions",
+                    "ready",
+                    "labels",
+                    "addressType",
+                    "clusterIP",
+                    "type",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
     max_leaves=12,
 )
 FUZZED = make(nodes="0", start=1_767_225_600.0)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(st.sampled_from([SERVICES, SLICES, "/api/v1/namespaces/default/pods", "/api/v1/namespaces/default/endpoints"]),
-       st.sampled_from(["POST", "PATCH"]), st.binary(max_size=40) | json_values)
+@given(
+    st.sampled_from([SERVICES, SLICES, "/api/v1/namespaces/default/pods", "/api/v1/namespaces/default/endpoints"]),
+    st.sampled_from(["POST", "PATCH"]),
+    st.binary(max_size=40) | json_values,
+)
 def test_no_body_is_answered_with_500(path: str, method: str, body: Any) -> None:
     before = FUZZED.store.version
     target, kind = (f"{path}/kubernetes", MERGE) if method == "PATCH" else (path, "application/json")

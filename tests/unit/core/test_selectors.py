@@ -1,4 +1,5 @@
 """Label and field selectors, with the API server's words for what is wrong with them."""
+
 from __future__ import annotations
 
 import pytest
@@ -60,7 +61,8 @@ def test_label_selectors_of_workloads() -> None:
 
 def test_fields() -> None:
     assert selectors.parse_fields("metadata.name=a,status.phase!=Running") == (
-        ("metadata.name", "a", True), ("status.phase", "Running", False),
+        ("metadata.name", "a", True),
+        ("status.phase", "Running", False),
     )
     assert selectors.parse_fields(r"a=b\,c") == (("a", "b,c", True),)
     with pytest.raises(selectors.SelectorError, match="invalid selector: 'nonsense'; can't understand 'nonsense'"):

@@ -1,4 +1,5 @@
 """The loopback server: who is let in, what it leaves behind, what it says over HTTP."""
+
 from __future__ import annotations
 
 import http.client
@@ -90,8 +91,13 @@ def test_a_watch_hears_of_changes_and_ends_with_the_server(plane: Plane) -> None
     first = json.loads(answer.readline())
     assert (first["type"], first["object"]["metadata"]["name"]) == ("ADDED", "kube-root-ca.crt")
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late"}}
-    plane.request("POST", "/api/v1/namespaces/default/configmaps", "", {"content-type": "application/json"},
-                  json.dumps(body).encode())
+    plane.request(
+        "POST",
+        "/api/v1/namespaces/default/configmaps",
+        "",
+        {"content-type": "application/json"},
+        json.dumps(body).encode(),
+    )
     second = json.loads(answer.readline())
     assert (second["type"], second["object"]["metadata"]["name"]) == ("ADDED", "late")
     server.stop()

@@ -1,4 +1,5 @@
 """The store: versions, order, history."""
+
 from __future__ import annotations
 
 import pytest
@@ -26,7 +27,10 @@ def test_lists_are_ordered_by_namespace_and_name(store: Store) -> None:
     for namespace, name in (("b", "1"), ("a", "2"), ("a-b", "1"), ("a", "1")):
         store.put("configmaps", config_map(name, namespace))
     assert [(o["metadata"]["namespace"], o["metadata"]["name"]) for o in store.list("configmaps")] == [
-        ("a", "1"), ("a", "2"), ("a-b", "1"), ("b", "1"),
+        ("a", "1"),
+        ("a", "2"),
+        ("a-b", "1"),
+        ("b", "1"),
     ]
     assert [o["metadata"]["name"] for o in store.list("configmaps", "a")] == ["1", "2"]
 
@@ -38,7 +42,9 @@ def test_events_say_what_was_before_and_who_wrote(store: Store) -> None:
     store.put("configmaps", config_map("a", x="2"), "somebody else")
     store.delete("configmaps", "default", "a", "a third")
     assert [(e.type, e.version, e.actor) for e in seen] == [
-        ("ADDED", 1, "somebody"), ("MODIFIED", 2, "somebody else"), ("DELETED", 3, "a third"),
+        ("ADDED", 1, "somebody"),
+        ("MODIFIED", 2, "somebody else"),
+        ("DELETED", 3, "a third"),
     ]
     assert seen[0].old is None and seen[1].old is seen[0].obj
     assert seen[2].obj["metadata"]["resourceVersion"] == "3" and seen[2].obj["data"] == {"x": "2"}

@@ -1,4 +1,5 @@
 """The story of a cluster: who wrote what, the past as it was, and stories on files."""
+
 from __future__ import annotations
 
 import json
@@ -22,7 +23,11 @@ def test_every_write_names_its_writer(cluster: Cluster) -> None:
     begin = cluster.now
     cluster.kubectl("create deployment web --image=nginx")
     cluster.kubectl("expose deployment web --port=80")
-    writers = {write.resource: write.who for write in cluster.events(namespace="default") if write.at >= begin and write.type == "ADDED"}
+    writers = {
+        write.resource: write.who
+        for write in cluster.events(namespace="default")
+        if write.at >= begin and write.type == "ADDED"
+    }
     assert writers["deployments"] == "kubectl"
     assert writers["replicasets"] == "deployment-controller"
     assert writers["pods"] == "replicaset-controller"
@@ -78,7 +83,10 @@ def test_a_story_survives_its_way_through_a_file(cluster: Cluster, tmp_path: Pat
     [
         ("{", "is not JSON, or it was cut short"),
         ("{}", "is no story"),
-        (json.dumps({"format": "epkit-story/9"}), "a story of the form epkit-story/9; this version of epkit reads epkit-story/1"),
+        (
+            json.dumps({"format": "epkit-story/9"}),
+            "a story of the form epkit-story/9; this version of epkit reads epkit-story/1",
+        ),
         (json.dumps({"format": "epkit-story/1", "beginning": {}}), "is not a whole story"),
     ],
 )

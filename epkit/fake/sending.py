@@ -1,0 +1,82 @@
+"""Many requests from one place of the built-in cluster: what :meth:`epkit.cluster.Cluster.request` does there."""
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from epkit.errors import EpkitError
+from epkit.fake import webservers
+from epkit.fake.commands.fetch import Url
+from epkit.fake.podenv import resolv_conf
+from epkit.fake.resolver import Found, Resolver
+from epkit.fake.traffic import ANSWERED, Source
+from epkit.fake.webservers import HttpRequest
+from epkit.traffic import FAILED, REFUSED, TIMED_OUT, UNRESOLVED, Response, Responses
+
+if TYPE_CHECKING:
+    from epkit.fake.plane import Plane
+
+AGENT = "epkit"
+
+
+def send(plane: Plane, source: Source, url: str, n: int, over: float = 0.0) -> Responses:
+    """Send `n` requests, each on a connection of its own, spread evenly over so many seconds of virtual time.
+
+    Without `over` they all happen at the same moment. A request that nobody answers does not hold up the next.
+
+    Raises:
+        EpkitError: the URL cannot be read.
+    """
+    try:
+        target = Url.parse(url)
+    except ValueError as error:
+        raise EpkitError(f"{url!r} is no URL that can be asked: {error}. Expected one such as http://web:80/.") from None
+    items = []
+    for number in range(n):
+        if over and number:
+            plane.sleep(over / n)
+        with plane.loop.lock:
+            items.append(_one(plane, source, target))
+    plane.proceed()
+    pod = source.pod.partition("/")[2]
+    zone = plane.kubelet.nodes[source.node].spec.zone
+    return Responses(url, f"pod {pod}" if pod else f"a client on {source.node}", source.node, zone, items)
+
+
+def _one(plane: Plane, source: Source, url: Url) -> Response:
+    now = plane.clock.now
+    found = _resolved(plane, source, url.host)
+    last = Response(UNRESOLVED, at=now)
+    for address in found.addresses:
+        connection = plane.traffic.connect(source, address, url.port)
+        if connection.outcome != ANSWERED:
+            last = Response(TIMED_OUT if connection.outcome == TIMED_OUT else REFUSED, at=now)
+            continue
+        worker, container = connection.worker, connection.container
+        if worker is None or container is None:
+            return Response(FAILED if url.scheme == "http" else ANSWERED, at=now)
+        request = HttpRequest("GET", url.path, url.host_header, AGENT, connection.seen_as)
+        reply = webservers.answer(worker, container, connection.port, request, now) if url.scheme == "http" else None
+        place = {"pod": worker.key.partition("/")[2], "node": worker.node.name, "zone": worker.node.spec.zone}
+        if reply is None:
+            return Response(FAILED, **place, at=now)
+        return Response(ANSWERED, **place, code=reply.code, body=reply.body, at=now)
+    return last
+
+
+def _resolved(plane: Plane, source: Source, host: str) -> Found:
+    """The addresses of a name, by the pod's own files where it is one. Nobody waits: a DNS server is there or not."""
+    worker = plane.kubelet.worker(*source.pod.split("/")) if source.pod else None
+    read = worker.main[0].read if worker is not None else {"/etc/resolv.conf": resolv_conf(source.namespace)}.get
+    resolver = Resolver(read, lambda *query: plane.traffic.ask(source, *query))
+    return _at_once(resolver.addresses(host, ("A",)))
+
+
+def _at_once(steps: Generator[float, None, Found]) -> Found:
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        found: Found = end.value
+        return found
+
