@@ -10,7 +10,12 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# The same examples in every run, however slow the machine is.
+hypothesis.settings.register_profile("epkit", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("epkit")
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 MAC_CHROMIUMS = (
