@@ -57,10 +57,10 @@ def _one(plane: Plane, source: Source, url: Url) -> Response:
             return Response(FAILED if url.scheme == "http" else ANSWERED, at=now)
         request = HttpRequest("GET", url.path, url.host_header, AGENT, connection.seen_as)
         reply = webservers.answer(worker, container, connection.port, request, now) if url.scheme == "http" else None
-        place = {"pod": worker.key.partition("/")[2], "node": worker.node.name, "zone": worker.node.spec.zone}
+        pod, node = worker.key.partition("/")[2], worker.node
         if reply is None:
-            return Response(FAILED, **place, at=now)
-        return Response(ANSWERED, **place, code=reply.code, body=reply.body, at=now)
+            return Response(FAILED, pod, node.name, node.spec.zone, at=now)
+        return Response(ANSWERED, pod, node.name, node.spec.zone, reply.code, reply.body, now)
     return last
 
 
