@@ -403,11 +403,37 @@ class ControllerHandle:
 
     def lag(self, seconds: float) -> None:
         """Let its caches hear of every change this much later; 0 ends that."""
+        for informer in self._started().informers.values():
+            informer.lag = seconds
+
+    @property
+    def log(self) -> list[str]:
+        """What it has logged since it was started, oldest first, each line with the cluster's time (UTC).
+
+        >>> cluster.controller("endpointslice").log[-1]
+        '2026-01-01T00:01:09Z Error syncing default/web, retrying: EndpointSlice informer cache is out of date'
+        """
+        from epkit.fake.clock import format_time
+
+        return [f"{format_time(moment)} {line}" for moment, line in self._started().log_lines]
+
+    def metrics(self, name: str = "") -> str:
+        """What it shows Prometheus, one sample a line; with `name`, the samples whose names contain it.
+
+        >>> print(cluster.controller("endpointslice").metrics("syncs"))
+        endpoint_slice_controller_syncs{result="success"} 12
+        """
+        controller = self._started()
+        if not hasattr(controller, "metrics_text"):
+            raise EpkitError(f"{self.name} of the built-in cluster has no metrics; the two controllers of slices have.")
+        lines = controller.metrics_text().splitlines()
+        return "\n".join(line for line in lines if not line.startswith("#") and name in line.split("{")[0].split(" ")[0])
+
+    def _started(self) -> Controller:
         controller = self._plane.controllers.get(self.name)
         if controller is None:
             raise EpkitError(f"{self.name} is stopped. Start it first.")
-        for informer in controller.informers.values():
-            informer.lag = seconds
+        return controller
 
 
 def _load_magic() -> None:
