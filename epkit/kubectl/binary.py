@@ -24,29 +24,29 @@ def find() -> str | None:
         return None
     if not wanted:
         found = shutil.which("kubectl")
-        return found if found is not None and (_version(found) or (0, 0)) >= OLDEST else None
+        return found if found is not None and (version(found) or (0, 0)) >= OLDEST else None
     path = shutil.which(wanted)
-    version = _version(path) if path else None
-    if path is None or version is None:
+    minor = version(path) if path else None
+    if path is None or minor is None:
         raise EpkitError(
             f"EPKIT_KUBECTL is {wanted!r}, which is not a kubectl that runs. Set it to the path of one, or to builtin."
         )
-    if version < OLDEST:
+    if minor < OLDEST:
         raise EpkitError(
-            f"{path} is kubectl {version[0]}.{version[1]}; 1.29 or newer is needed. Install a newer one, or set "
+            f"{path} is kubectl {minor[0]}.{minor[1]}; 1.29 or newer is needed. Install a newer one, or set "
             "EPKIT_KUBECTL=builtin."
         )
     return path
 
 
 @lru_cache(maxsize=8)
-def _version(path: str) -> tuple[int, int] | None:
+def version(path: str) -> tuple[int, int] | None:
     """The major and minor version of a kubectl, or None where it does not say."""
     try:
         done = subprocess.run(
             [path, "version", "--client", "-o", "json"], capture_output=True, text=True, timeout=20, check=True
         )
-        version = json.loads(done.stdout)["clientVersion"]
-        return int(version["major"]), int(version["minor"].rstrip("+"))
+        client = json.loads(done.stdout)["clientVersion"]
+        return int(client["major"]), int(client["minor"].rstrip("+"))
     except (OSError, subprocess.SubprocessError, ValueError, KeyError):
         return None

@@ -6,6 +6,7 @@ is taken; tests and the notebooks' stored outputs (``EPKIT_MODE=ci``) use the bu
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import time
@@ -63,7 +64,8 @@ def run(
     """Run one command.
 
     Args:
-        argv: the words after ``kubectl``, as a list or as one line in shell quoting (a leading ``kubectl`` is dropped).
+        argv: the words after ``kubectl``, as a list or as one line in shell quoting. A leading ``kubectl`` is dropped;
+            assignments before it, such as ``KUBE_EDITOR="sed -i s/80/81/" edit …``, belong to `env`.
         cluster: a :class:`epkit.cluster.Cluster`, or a bare transport (then the built-in subset answers).
         stdin: what ``-f -`` reads.
         env: variables of the command, such as ``KUBE_EDITOR``.
@@ -81,16 +83,32 @@ def run(
         words = shlex.split(argv) if isinstance(argv, str) else list(argv)
     except ValueError as error:
         return Completed(1, "", f"error: the command cannot be read: {error}\n")
+    words, assigned = _assignments(words)
+    env = {**(env or {}), **assigned}
     if words[:1] == ["kubectl"]:
         words = words[1:]
     timeout = min(timeout, LONGEST)
-    path = None if isinstance_transport(cluster) or editor is not None else binary.find()
+    path = None if _bare(cluster) or editor is not None else binary.find()
     if path is not None:
-        return _real(path, words, cluster, stdin, env or {}, namespace, timeout)
-    return _built_in(words, cluster, stdin, env or {}, namespace, timeout, editor)
+        return _real(path, words, cluster, stdin, env, namespace, timeout)
+    return _built_in(words, cluster, stdin, env, namespace, timeout, editor)
 
 
-def isinstance_transport(cluster: Any) -> bool:
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+
+
+def _assignments(words: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The words without the assignments in front, and those, as a shell takes them."""
+    env: dict[str, str] = {}
+    for position, word in enumerate(words):
+        match = _ASSIGNMENT.fullmatch(word)
+        if match is None:
+            return words[position:], env
+        env[match[1]] = match[2]
+    return [], env
+
+
+def _bare(cluster: Any) -> bool:
     """A bare transport has no kubeconfig that a real kubectl could use."""
     return not hasattr(cluster, "transport")
 

@@ -1,7 +1,7 @@
 """The built-in kubectl against what a real kubectl 1.32 printed on a real Kubernetes v1.36.2 control plane.
 
-The recordings are those of ``tests/conformance``: a scenario is replayed in process, with the built-in kubectl in the place
-of the real one, on a built-in cluster whose clock is instant.
+The recordings are those of ``tests/conformance``: a scenario is replayed in process, with the built-in kubectl in the
+place of the real one, on a built-in cluster whose clock is instant.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from epkit.errors import ApiError
-from epkit.kubectl.builtin.failures import KubectlError, NotInSubset, printed
+from epkit.kubectl.builtin.failures import ExitError, KubectlError, NotInSubset, printed
 from epkit.kubectl.builtin.session import Session
 
 _HOMES = {
@@ -63,7 +63,8 @@ def run(session: Session) -> int:
     except (KubectlError, ApiError) as failure:
         text, code = printed(failure)
         session.err(text)
-        return code
+        failed_diff = session.args.command == "diff" and not isinstance(failure, ExitError)
+        return code + 1 if failed_diff else code  # 1 means that there is a difference
     return 0
 
 

@@ -138,22 +138,29 @@ def _server_side(session: Session, info: Info) -> str:
 
 
 def _conflict(error: ApiError) -> KubectlError:
-    return KubectlError(
-        f"{error.message}\nPlease review the fields above--they currently have other managers. Here\nare the ways you can "
-        "resolve this warning:\n* If you intend to manage all of these fields, please re-run the apply\n  command with the "
-        "`--force-conflicts` flag.\n* If you do not intend to manage all of the fields, please edit your\n  manifest to "
-        "remove references to the fields that should keep their\n  current managers.\n* You may co-own fields by updating "
-        "your manifest to match the existing\n  value; in this case, you'll become the manager if the other manager(s)\n"
-        "  stop managing the field (remove it from their configuration).\n"
-        "See https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts"
-    )
+    return KubectlError(f"{error.message}\n{_CONFLICT}")
+
+
+_CONFLICT = """\
+Please review the fields above--they currently have other managers. Here
+are the ways you can resolve this warning:
+* If you intend to manage all of these fields, please re-run the apply
+  command with the `--force-conflicts` flag.
+* If you do not intend to manage all of the fields, please edit your
+  manifest to remove references to the fields that should keep their
+  current managers.
+* You may co-own fields by updating your manifest to match the existing
+  value; in this case, you'll become the manager if the other manager(s)
+  stop managing the field (remove it from their configuration).
+See https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts"""
 
 
 def view_last_applied(session: Session) -> None:
     """``kubectl apply view-last-applied``"""
     args = session.args
     if args["output"] not in ("yaml", "json"):
-        raise UsageError(args.command, f"Unexpected -o output mode: {args['output']}, the flag 'output' must be one of yaml|json")
+        fault = f"Unexpected -o output mode: {args['output']}, the flag 'output' must be one of yaml|json"
+        raise UsageError(args.command, fault)
     selection = select(session)
     raise_all(selection.failures)
     for info in selection.infos:

@@ -1,4 +1,4 @@
-"""The command line: which command it is, its flags and its arguments, as ``spf13/cobra`` and ``spf13/pflag`` read them."""
+"""The command line: which command it is, its flags and arguments, as ``spf13/cobra`` and ``spf13/pflag`` read them."""
 from __future__ import annotations
 
 import csv
@@ -12,9 +12,8 @@ from epkit.kubectl.builtin.failures import FlagError, KubectlError, NotInSubset,
 from epkit.kubectl.builtin.flag_table import ALIASES, COMMANDS, FAMILIES, GLOBAL, WITHOUT_VALUE, WORDS
 from epkit.kubectl.builtin.gotext import parse_duration, quote
 
-
 #: commands that do nothing without one of their own commands
-_HOMELESS = ("create service", "create secret", "rollout", "set", "auth", "certificate", "top", "config")
+_HOMELESS = ("create service", "rollout", "set", "auth")
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,10 +104,10 @@ def cluster_info(session: Session) -> None:
 def can_i(session: Session) -> None:
     """Whether one may do something: ``yes`` or ``no``, which is also the exit status."""
     args = session.args
-    if len(args.words) != 2 and not (len(args.words) == 3):
+    if len(args.words) not in (2, 3):
         raise KubectlError(
-            "you must specify two arguments: verb resource or verb resource/resourceName.\nSee 'kubectl auth can-i -h' for "
-            "help and examples."
+            "you must specify two arguments: verb resource or verb resource/resourceName.\n"
+            "See 'kubectl auth can-i -h' for help and examples."
         )
     verb, what = args.words[0], args.words[1]
     kind, _, name = what.partition("/")

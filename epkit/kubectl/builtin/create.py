@@ -95,7 +95,7 @@ def deployment(session: Session) -> None:
     name, images, command = writing.one_name(session), args["image"], args.after_dashes or []
     if len(images) > 1 and command:
         raise KubectlError("cannot specify multiple --image options and command")
-    containers = []
+    containers: list[Obj] = []
     for image in images:
         container: Obj = {"name": _container_name(image), "image": image}
         if command:
@@ -160,9 +160,9 @@ def config_map(session: Session) -> None:
     def add(key: str, value: bytes) -> None:
         if not re.fullmatch(r"[-._a-zA-Z0-9]+", key):
             raise KubectlError(
-                f"{quote(key)} is not a valid key name for a ConfigMap: a valid config key must consist of alphanumeric "
-                "characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for "
-                "validation is '[-._a-zA-Z0-9]+')"
+                f"{quote(key)} is not a valid key name for a ConfigMap: a valid config key must consist of "
+                "alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used "
+                "for validation is '[-._a-zA-Z0-9]+')"
             )
         if key in data or key in binary:
             raise KubectlError(

@@ -74,7 +74,8 @@ def _grace(session: Session) -> int:
 
 def _policy(session: Session) -> str:
     value = session.args["cascade"]
-    known = {"background": "Background", "true": "Background", "foreground": "Foreground", "orphan": "Orphan", "false": "Orphan"}
+    known = {"background": "Background", "foreground": "Foreground", "orphan": "Orphan"}
+    known |= {"true": "Background", "false": "Orphan"}
     if value not in known:
         raise KubectlError(f'invalid cascade value ({value}). Must be "background", "foreground", or "orphan"')
     return known[value]

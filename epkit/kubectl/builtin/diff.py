@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import difflib
 
-from epkit.kubectl.builtin import formats, merge_keys, writing
+from epkit.kubectl.builtin import formats, merge_keys
 from epkit.kubectl.builtin.apply import patch_for
 from epkit.kubectl.builtin.failures import ExitError, KubectlError, NotInSubset, UsageError, raise_all
 from epkit.kubectl.builtin.selection import Info, select
@@ -16,7 +16,10 @@ from epkit.objects import Obj
 
 
 def diff(session: Session) -> None:
-    """Compare what is there with what applying files would make of it; exit status 1 when they differ."""
+    """Compare what is there with what applying files would make of it; exit status 1 when they differ.
+
+    The real one names temporary files with their times; here they are ``LIVE/…`` and ``MERGED/…``, alike in every run.
+    """
     args = session.args
     if args.words:
         raise UsageError("diff", f"Unexpected args: [{' '.join(args.words)}]")
@@ -35,14 +38,13 @@ def diff(session: Session) -> None:
 
 
 def _both(session: Session, info: Info) -> tuple[Obj | None, Obj]:
-    """The object as it is and as it would be, by a dry run on the server."""
+    """The object as it is and as it would be, by a dry run on the server; the note of what was applied last stays."""
     live = session.find(info.mapping, info.namespace, info.name)
-    modified = writing.with_note(info.obj)
     query = {"dryRun": "All", "fieldManager": session.args["field-manager"], "fieldValidation": "Strict"}
     if live is None:
-        return None, session.send("POST", info.mapping.path(info.namespace), query, modified)
+        return None, session.send("POST", info.mapping.path(info.namespace), query, info.obj)
     schema = merge_keys.of_kind(info.mapping.group, info.mapping.kind)
-    patch = patch_for(modified, live, schema)
+    patch = patch_for(info.obj, live, schema)
     if not patch:
         return live, live
     kind = "application/merge-patch+json" if schema is None else "application/strategic-merge-patch+json"
@@ -65,7 +67,4 @@ def _show(session: Session, info: Info, live: Obj | None, merged: Obj) -> bool:
 
 
 def _shown(session: Session, obj: Obj) -> Obj:
-    """Without managed fields, and without the note of what was applied last."""
-    if not session.args["show-managed-fields"]:
-        obj = formats.without_managed_fields(obj)
-    return obj
+    return obj if session.args["show-managed-fields"] else formats.without_managed_fields(obj)

@@ -71,6 +71,13 @@ class Mapping:
         return "/".join(parts)
 
 
+class NoSuchResource(KubectlError):
+    """The server has no resource of that name."""
+
+    def __init__(self, argument: str) -> None:
+        super().__init__(f"the server doesn't have a resource type {quote(argument.partition('.')[0])}")
+
+
 class Resources:
     """Everything that the server serves, in the server's order of groups, versions and resources."""
 
@@ -92,7 +99,7 @@ class Resources:
         candidates = candidates or self._matching(name, group, "")
         if candidates:
             return candidates[0]
-        raise KubectlError(f"the server doesn't have a resource type {quote(argument.partition('.')[0])}")
+        raise NoSuchResource(argument)
 
     def _matching(self, name: str, group: str, version: str) -> list[Mapping]:
         named = [m for m in self._preferred_first() if name in (m.plural, m.singular, m.kind.lower())]

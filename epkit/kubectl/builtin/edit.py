@@ -203,9 +203,10 @@ def _objects(value: Obj) -> list[Obj]:
 
 
 def _store(text: str, suffix: str) -> str:
-    with tempfile.NamedTemporaryFile("w", prefix="kubectl-edit-", suffix=suffix, delete=False, encoding="utf-8") as file:
+    descriptor, path = tempfile.mkstemp(suffix, "kubectl-edit-")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
-    return file.name
+    return path
 
 
 def _in_editor(session: Session, text: str, suffix: str) -> str:
@@ -225,7 +226,7 @@ def _in_editor(session: Session, text: str, suffix: str) -> str:
     try:
         done = subprocess.run(
             f'{editor} "{path}"',
-            shell=True,  # noqa: S602 - the editor is a shell command, as it is for the real kubectl
+            shell=True,  # the editor is a shell command, as it is for the real kubectl
             env=environment,
             capture_output=True,
             text=True,

@@ -1,6 +1,6 @@
 """``kubectl explain``: a kind's fields, from the server's OpenAPI v3 documents.
 
-Source: ``k8s.io/kubectl/pkg/explain/v2/templates/plaintext.tmpl``; lines break as ``mitchellh/go-wordwrap`` breaks them.
+Source: ``k8s.io/kubectl/pkg/explain/v2/templates/plaintext.tmpl``; lines break as in ``mitchellh/go-wordwrap``.
 """
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from epkit.kubectl.builtin.discovery import Mapping
-from epkit.kubectl.builtin.failures import KubectlError, NotInSubset
+from epkit.kubectl.builtin.discovery import Mapping, NoSuchResource
+from epkit.kubectl.builtin.failures import ExitError, KubectlError, NotInSubset
 from epkit.kubectl.builtin.gotext import quote
 from epkit.kubectl.builtin.session import Session
 from epkit.objects import Obj
@@ -61,7 +61,11 @@ def _target(session: Session, word: str) -> tuple[Mapping, list[str]]:
         if group and name.lower() in (mapping.plural, mapping.singular, *mapping.short_names):
             if rest[: len(group)] == group:
                 return mapping, rest[len(group) :]
-    return session.resources.find(name), rest
+    try:
+        return session.resources.find(name), rest
+    except NoSuchResource as fault:
+        session.err(f"{fault}\n")  # as upstream, which does not call it an error here
+        raise ExitError from None
 
 
 def _document(session: Session, mapping: Mapping) -> Obj:
@@ -71,7 +75,7 @@ def _document(session: Session, mapping: Mapping) -> Obj:
         raise KubectlError(f"couldn't find resource for {quote(mapping.gvr)}")
     url, _, query = entry["serverRelativeURL"].partition("?")
     pairs = dict(pair.partition("=")[::2] for pair in query.split("&") if pair)
-    return session.send("GET", url, pairs)  # type: ignore[no-any-return]
+    return session.send("GET", url, pairs)
 
 
 @dataclass(slots=True)
@@ -88,7 +92,7 @@ class _Page:
         wanted = {"group": mapping.group, "version": mapping.version, "kind": mapping.kind}
         for schema in self.document["components"]["schemas"].values():
             if wanted in (schema.get("x-kubernetes-group-version-kind") or ()):
-                return schema  # type: ignore[no-any-return]
+                return schema
         raise KubectlError(f"GVK {wanted} not found in OpenAPI schema")
 
     def _resolve(self, schema: Obj) -> Obj:

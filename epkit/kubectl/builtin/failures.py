@@ -108,15 +108,15 @@ def _server(failure: ApiError) -> str:
 
 
 def _invalid(status: Obj) -> str:
-    details = status.get("details")
+    details, message = status.get("details"), status.get("message", "")
+    said = "The request is invalid" + (f": {message}" if message else "")
     if details is None:
-        return f"The request is invalid: {status.get('message', '')}\n"
-    text = "The request is invalid"
-    if details.get("kind") or details.get("name"):
-        text = f"The {details.get('kind', '')} {quote(details.get('name', ''))} is invalid"
+        return said + "\n"
     causes = list(dict.fromkeys(f"{c.get('field', '')}: {c.get('message', '')}" for c in details.get("causes") or ()))
-    if not causes:
-        return text + "\n"
-    if len(causes) == 1:
-        return f"{text}: {causes[0]}\n"
-    return f"{text}: \n" + "".join(f"* {cause}\n" for cause in causes)
+    if details.get("kind") or details.get("name"):
+        said = f"The {details.get('kind', '')} {quote(details.get('name', ''))} is invalid"
+    elif causes:
+        said = "The request is invalid"
+    if len(causes) > 1:
+        return f"{said}: \n" + "".join(f"* {cause}\n" for cause in causes)
+    return f"{said}: {causes[0]}\n" if causes else said + "\n"

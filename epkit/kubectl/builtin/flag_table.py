@@ -1,8 +1,8 @@
 """The flags of each command, in the names, types and defaults of kubectl 1.32.
 
 ``short/name:type=default``; types are b (true or false), i (integer), d (duration), s (text), l (texts separated by
-commas, may be given again), a (texts, may be given again). What the real kubectl knows and the built-in one does not has
-an exclamation mark before it: such a flag is refused by name instead of being mistaken for a typing error.
+commas, may be given again), a (texts, may be given again). What the real kubectl knows and the built-in one does not
+has an exclamation mark before it: such a flag is refused by name instead of being mistaken for a typing error.
 """
 from __future__ import annotations
 
@@ -123,8 +123,9 @@ ALIASES = {
 
 #: the first words that the real kubectl knows, in the order of its help
 WORDS = (
-    "create", "expose", "run", "set", "explain", "get", "edit", "delete", "rollout", "scale", "autoscale", "certificate",
-    "cluster-info", "top", "cordon", "uncordon", "drain", "taint", "describe", "logs", "attach", "exec", "port-forward",
-    "proxy", "cp", "auth", "debug", "events", "diff", "apply", "patch", "replace", "wait", "kustomize", "label",
-    "annotate", "completion", "api-resources", "api-versions", "config", "plugin", "version", "options", "help",
+    "create", "expose", "run", "set", "explain", "get", "edit", "delete", "rollout", "scale", "autoscale",
+    "certificate", "cluster-info", "top", "cordon", "uncordon", "drain", "taint", "describe", "logs", "attach", "exec",
+    "port-forward", "proxy", "cp", "auth", "debug", "events", "diff", "apply", "patch", "replace", "wait", "kustomize",
+    "label", "annotate", "completion", "api-resources", "api-versions", "config", "plugin", "version", "options",
+    "help",
 )  # fmt: skip

@@ -109,7 +109,8 @@ def _jsonpath(form: str, template: str) -> Callable[[Obj], str]:
             with open(template, encoding="utf-8") as file:
                 template = file.read()
         except OSError:
-            raise KubectlError(f"error reading --template {template}, open {template}: no such file or directory\n") from None
+            why = f"open {template}: no such file or directory"
+            raise KubectlError(f"error reading --template {template}, {why}\n") from None
     try:
         path = JsonPath(template)
     except JsonPathError as error:

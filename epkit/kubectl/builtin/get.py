@@ -33,8 +33,8 @@ def get(session: Session) -> None:
         )
     if not args.words and not args["filename"]:
         session.err(
-            'You must specify the type of resource to get. Use "kubectl api-resources" for a complete list of supported '
-            "resources.\n\n"
+            'You must specify the type of resource to get. Use "kubectl api-resources" for a complete list of '
+            "supported resources.\n\n"
         )
         raise UsageError(
             "get",

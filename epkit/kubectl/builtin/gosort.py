@@ -1,7 +1,7 @@
 """Go's ``sort.Sort``: which of two equals comes first is part of what kubectl prints.
 
-Source: ``sort/zsortinterface.go`` (pattern-defeating quicksort). Up to twelve items it is an insertion sort, which keeps
-equals in order; above, it does not.
+Source: ``sort/zsortinterface.go`` (pattern-defeating quicksort). Up to twelve items it is an insertion sort, which
+keeps equals in order; above, it does not.
 """
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values as Go writes them: ``encoding/json``, ``%v``, ``%#v``, ``%q``, and durations and times as kubectl prints them."""
+"""Values as Go writes them: ``encoding/json``, ``%v``, ``%#v``, ``%q``; durations and times as kubectl prints them."""
 from __future__ import annotations
 
 import json

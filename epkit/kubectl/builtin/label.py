@@ -35,7 +35,8 @@ def _change(session: Session, field: str, noun: str, done: str) -> None:
         raise KubectlError(f"at least one {noun} update is required")
     both = [key for key in removals if key in changes]
     if both:
-        raise KubectlError(f"can not both modify and remove {'a label' if noun == 'label' else 'an annotation'} in the same command")
+        article = "a" if noun == "label" else "an"
+        raise KubectlError(f"can not both modify and remove {article} {noun} in the same command")
     if args["all-namespaces"] and args["resource-version"]:
         raise NotInSubset(f"{args.command} --all-namespaces --resource-version")
     selection = select(session, words, latest=True)
@@ -87,8 +88,8 @@ def _parse(pairs: list[str], noun: str) -> tuple[dict[str, str], list[str]]:
 
 _VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 _VALUE_HELP = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end "
-    "with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
     f"'{_VALUE.pattern}')"
 )
 
@@ -137,7 +138,8 @@ def _change_one(
 def _taken(field: str, key: str, value: str, version: str) -> KubectlError:
     if field == "annotations":
         return KubectlError(
-            f"--overwrite is false but found the following declared annotation(s): '{key}' already has a value ({value})"
+            f"--overwrite is false but found the following declared annotation(s): '{key}' already has a value "
+            f"({value})"
         )
     return KubectlError(f"'{key}' already has a value ({value}), and --overwrite is false")
 

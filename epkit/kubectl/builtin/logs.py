@@ -25,24 +25,21 @@ class Executes(Protocol):
     ) -> tuple[str, str, int]:
         """Run the command; returns stdout, stderr and the exit status."""
 
+_USAGE = (
+    "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\n"
+    "POD or TYPE/NAME is a required argument for the logs command"
+)
+
 
 def logs(session: Session) -> None:
     """Print what containers wrote."""
     args = session.args
     if not args.words and not args["selector"]:
-        raise UsageError(
-            "logs",
-            "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the "
-            "logs command",
-        )
+        raise UsageError("logs", _USAGE)
     if args.words and args["selector"]:
         raise UsageError("logs", "only a selector (-l) or a POD name is allowed")
     if len(args.words) > 2:
-        raise UsageError(
-            "logs",
-            "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the "
-            "logs command",
-        )
+        raise UsageError("logs", _USAGE)
     if args["since"] and args["since-time"]:
         raise KubectlError("at most one of `sinceTime` or `sinceSeconds` may be specified")
     if len(args.words) == 2:
@@ -82,7 +79,8 @@ def _of_workload(session: Session, obj: Obj) -> Obj:
         kind = obj["kind"]
         why = f"invalid {kind.lower()} '{name_of(obj)}': {kind} is defined without a selector"
         raise KubectlError(f"cannot get the logs from *{obj['apiVersion'].rpartition('/')[2]}.{kind}: {why}")
-    text = as_text(selector) if obj["kind"] not in ("Service", "ReplicationController") else as_text({"matchLabels": selector})
+    plain = obj["kind"] in ("Service", "ReplicationController")
+    text = as_text({"matchLabels": selector} if plain else selector)
     found = session.list(session.resources.find("pods"), namespace_of(obj), labelSelector=text)
     if not found:
         session.give_up(f"a pod of {obj['kind'].lower()}/{name_of(obj)}")
@@ -94,7 +92,7 @@ def _of_workload(session: Session, obj: Obj) -> Obj:
 def _rank(pod: Obj) -> tuple[Any, ...]:
     """As controller.ByLogging: assigned, running, ready, long ready, few restarts, old."""
     status = pod.get("status") or {}
-    ready = next((c for c in status.get("conditions") or () if c["type"] == "Ready"), {})
+    ready: Obj = next((c for c in status.get("conditions") or () if c["type"] == "Ready"), {})
     restarts = max((s.get("restartCount", 0) for s in status.get("containerStatuses") or ()), default=0)
     phases = {"Pending": 0, "Unknown": 1, "Running": 2}
     return (
@@ -111,12 +109,13 @@ def _containers(session: Session, pod: Obj) -> list[str]:
     args, spec = session.args, pod["spec"]
     every = [c["name"] for key in ("containers", "initContainers", "ephemeralContainers") for c in spec.get(key) or ()]
     if args["all-containers"]:
-        return [c["name"] for key in ("initContainers", "containers", "ephemeralContainers") for c in spec.get(key) or ()]
+        order = ("initContainers", "containers", "ephemeralContainers")
+        return [container["name"] for key in order for container in spec.get(key) or ()]
     if args["container"]:
         if args["container"] not in every:
             raise KubectlError(f"container {args['container']} is not valid for pod {name_of(pod)}")
         return [args["container"]]
-    noted = (pod["metadata"].get("annotations") or {}).get(_DEFAULT)
+    noted = (pod["metadata"].get("annotations") or {}).get(_DEFAULT, "")
     if noted in every:
         return [noted]
     if len(every) > 1:

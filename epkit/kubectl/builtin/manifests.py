@@ -102,8 +102,8 @@ def _split(text: str) -> list[str]:
 def _objects(value: Any, source: str) -> Iterator[Document | Exception]:
     if not isinstance(value, dict):
         yield KubectlError(
-            f"error validating {quote(source)}: error validating data: invalid object to validate; if you choose to ignore "
-            "these errors, turn validation off with --validate=false"
+            f"error validating {quote(source)}: error validating data: invalid object to validate; if you choose to "
+            "ignore these errors, turn validation off with --validate=false"
         )
         return
     absent = [f"{field} not set" for field in ("apiVersion", "kind") if not value.get(field)]

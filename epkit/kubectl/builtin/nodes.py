@@ -73,10 +73,11 @@ def drain(session: Session) -> None:
     for info in nodes:
         try:
             _empty(session, info.name)
-        except KubectlError as fault:
-            failures.append(fault)
+        except KubectlError as error:
+            failures.append(error)
             pending.append(info.name)
-            session.err(f"error: unable to drain node {quote(info.name)} due to error: {fault}, continuing command...\n")
+            said = f"unable to drain node {quote(info.name)} due to error: {error}, continuing command..."
+            session.err(f"error: {said}\n")
             continue
         session.out(f"{info.printed} {_dry(session, 'drained')}\n")
     if failures:
@@ -192,8 +193,8 @@ def _evict(session: Session, pod: Obj, evicting: bool) -> None:
             return
         if error.reason == "TooManyRequests":
             raise KubectlError(
-                f"error when evicting pods/{quote(name)} -n {quote(namespace)}: {error.message} (the real kubectl tries "
-                "again every 5 s; the built-in one stops here)"
+                f"error when evicting pods/{quote(name)} -n {quote(namespace)}: {error.message} (the real kubectl "
+                "tries again every 5 s; the built-in one stops here)"
             ) from None
         raise KubectlError(f"error when evicting pods/{quote(name)} -n {quote(namespace)}: {error.message}") from None
 
@@ -205,7 +206,7 @@ def _gone(session: Session, info: Info, uid: str) -> None:
             return
     if 0 < seconds < session.timeout and not session.paused():
         raise KubectlError(
-            f"error when waiting for pod {quote(info.name)} in namespace {quote(info.namespace)} to terminate: global timeout "
-            f"reached: {seconds:g}s"
+            f"error when waiting for pod {quote(info.name)} in namespace {quote(info.namespace)} to terminate: global "
+            f"timeout reached: {seconds:g}s"
         )
     session.give_up(f"{info.printed} to be gone")

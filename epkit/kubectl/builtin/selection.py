@@ -263,8 +263,8 @@ def of_document(session: Session, document: manifests.Document) -> Info:
     if mapping is None:
         raise KubectlError(
             f"resource mapping not found for name: {quote(name)} namespace: {quote(namespace)} from "
-            f"{quote(document.source)}: no matches for kind {quote(obj['kind'])} in version {quote(obj['apiVersion'])}\n"
-            "ensure CRDs are installed first"
+            f"{quote(document.source)}: no matches for kind {quote(obj['kind'])} in version "
+            f"{quote(obj['apiVersion'])}\nensure CRDs are installed first"
         )
     if mapping.namespaced:
         if session.namespace_given and namespace and namespace != session.namespace:

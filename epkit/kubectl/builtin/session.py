@@ -103,7 +103,8 @@ class Session:
                 self._warned.add(warning)
                 self.warn(warning)
         if answer.code >= 400:
-            raise ApiError(answer.body if isinstance(answer.body, dict) else {"code": answer.code, "message": str(answer.body)})
+            body = answer.body
+            raise ApiError(body if isinstance(body, dict) else {"code": answer.code, "message": str(body)})
         return answer.body
 
     def list(self, mapping: discovery.Mapping, namespace: str, **query: str) -> list[Obj]:
@@ -177,6 +178,6 @@ class Session:
                 "cluster.sleep(seconds) or cluster.resume(), then run it again"
             )
         raise KubectlError(
-            f"timed out waiting for the condition\nkubectl {self.args.command} was waiting for {what}; nothing more was "
-            f"going to happen by itself within {self.timeout:g} s"
+            f"timed out waiting for the condition\nkubectl {self.args.command} was waiting for {what}; nothing more "
+            f"was going to happen by itself within {self.timeout:g} s"
         )

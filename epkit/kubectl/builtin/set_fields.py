@@ -25,7 +25,9 @@ def image(session: Session) -> None:
         if all(slashes) or not any(slashes):
             raise KubectlError("at least one image update is required")
     if "*" in images and len(images) > 1:
-        raise KubectlError("all containers are already specified by *, but saw more than one container_name=container_image pairs")
+        raise KubectlError(
+            "all containers are already specified by *, but saw more than one container_name=container_image pairs"
+        )
     selection = select(session, words, latest=True)
     failures = list(selection.failures)
     for info in selection.infos:
@@ -55,10 +57,8 @@ def _pod_spec(info: Info, obj: Obj) -> Obj:
     try:
         return obj["spec"]["template"]["spec"]
     except KeyError:
-        kind, version = info.mapping.kind, info.mapping.version
-        raise KubectlError(
-            f"{info.mapping.plural}/{info.name} the object is not a pod or does not have a pod template: *{version}.{kind}"
-        ) from None
+        why = f"the object is not a pod or does not have a pod template: *{info.mapping.version}.{info.mapping.kind}"
+        raise KubectlError(f"{info.mapping.plural}/{info.name} {why}") from None
 
 
 def _set_images(session: Session, info: Info, images: dict[str, str]) -> None:

@@ -95,7 +95,8 @@ def _jsonpath(text: str) -> Test:
     if not expression:
         raise KubectlError("jsonpath expression cannot be empty")
     if equals and not value:
-        raise KubectlError("jsonpath wait has to have a value after equal sign, like --for=jsonpath='{.status.readyReplicas}'=3")
+        example = "--for=jsonpath='{.status.readyReplicas}'=3"
+        raise KubectlError(f"jsonpath wait has to have a value after equal sign, like {example}")
     try:
         path = JsonPath(relaxed(expression.strip("'\"")))
     except JsonPathError as error:

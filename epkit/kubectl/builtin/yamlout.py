@@ -154,9 +154,9 @@ def _plain_allowed(value: str) -> bool:
 
 def _printable(character: str) -> bool:
     code = ord(character)
-    return (
-        code in (0x0A, 0x09) or 0x20 <= code <= 0x7E or code == 0x85 or 0xA0 <= code <= 0xD7FF or 0xE000 <= code <= 0xFFFD
-    ) and code != 0xFEFF
+    if code in (0x09, 0x0A, 0x85):
+        return True
+    return 0x20 <= code <= 0x7E or 0xA0 <= code <= 0xD7FF or (0xE000 <= code <= 0xFFFD and code != 0xFEFF)
 
 
 def _folded(value: str, column: int, indent: int) -> str:

@@ -37,9 +37,9 @@ def containers(
             w.put(2, f"Ready:\t{bool(status.get('ready'))}")
             w.put(2, f"Restart Count:\t{status.get('restartCount', 0)}")
         resources(w, container.get("resources"), 2)
-        for title_, field in (("Liveness", "livenessProbe"), ("Readiness", "readinessProbe"), ("Startup", "startupProbe")):
-            if container.get(field):
-                w.put(2, f"{title_}:\t{probe(container[field])}")
+        for word in ("Liveness", "Readiness", "Startup"):
+            if container.get(f"{word.lower()}Probe"):
+                w.put(2, f"{word}:\t{probe(container[f'{word.lower()}Probe'])}")
         _environment_from(w, container)
         _environment(w, container, resolve)
         _mounts(w, container)
@@ -122,8 +122,8 @@ def _environment_from(w: Writer, container: Obj) -> None:
         return
     w.put(2, "Environment Variables from:")
     for entry in container["envFrom"]:
-        kind, reference = ("ConfigMap", entry["configMapRef"]) if entry.get("configMapRef") else ("Secret", entry.get("secretRef"))
-        reference = reference or {}
+        kind = "ConfigMap" if entry.get("configMapRef") else "Secret"
+        reference = entry.get("configMapRef") or entry.get("secretRef") or {}
         prefix = f" with prefix '{entry['prefix']}'" if entry.get("prefix") else ""
         optional = plain(bool(reference.get("optional")))
         w.put(3, f"{reference.get('name', '')}\t{kind}{prefix}\tOptional: {optional}")

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from typing import Any
 
 from epkit.errors import ApiError
 from epkit.kubectl.builtin.describe.writer import Writer, find_events, format_selector
-from epkit.kubectl.builtin.failures import KubectlError
+from epkit.kubectl.builtin.failures import NotInSubset
 from epkit.kubectl.builtin.gotext import plain, rfc1123
 from epkit.kubectl.builtin.session import Session
 from epkit.objects import Obj
@@ -26,14 +25,14 @@ def namespace(session: Session, obj: Obj) -> str:
         w.put(1, "Type\tStatus\tLastTransitionTime\tReason\tMessage")
         w.put(1, "----\t------\t------------------\t------\t-------")
         for c in status["conditions"]:
-            cells = (c["type"], c["status"], rfc1123(c.get("lastTransitionTime")), c.get("reason", ""), c.get("message", ""))
-            w.put(1, "\t".join(cells))
+            why = f"{c.get('reason', '')}\t{c.get('message', '')}"
+            w.put(1, f"{c['type']}\t{c['status']}\t{rfc1123(c.get('lastTransitionTime'))}\t{why}")
     for plural, words in (("resourcequotas", "No resource quota."), ("limitranges", "No LimitRange resource.")):
         found = _in_namespace(session, plural, obj["metadata"]["name"])
         if found is not None:
             w.put(0, "")
             if found:
-                raise KubectlError(f"kubectl describe namespace with {plural}: not in the built-in subset: install kubectl")
+                raise NotInSubset(f"describe namespace with {plural}")
             w.put(0, words)
     return w.text()
 
@@ -86,7 +85,8 @@ def service_account(session: Session, obj: Obj) -> str:
     pull = [entry["name"] for entry in obj.get("imagePullSecrets") or ()]
     mount = [entry["name"] for entry in obj.get("secrets") or ()]
     tokens = [item["metadata"]["name"] for item in secrets if _is_token_of(item, obj)]
-    for title, names in (("Image pull secrets:", pull), ("Mountable secrets: ", mount), ("Tokens:            ", tokens)):
+    blocks = (("Image pull secrets:", pull), ("Mountable secrets: ", mount), ("Tokens:            ", tokens))
+    for title, names in blocks:
         lines = [name if name in present else f"{name} (not found)" for name in names] or ["<none>"]
         w.put(0, f"{title}\t{lines[0]}")
         for line in lines[1:]:
@@ -158,6 +158,7 @@ def _fields(w: Writer, level: int, content: Obj) -> None:
             w.put(level, f"{label_of(key)}:\t{plain(value)}")
 
 
+_ACRONYMS = ("API", "URL", "UID", "OSB", "GUID")
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|-+")
 
 
@@ -169,5 +170,5 @@ def label_of(field: str) -> str:
     """
     if not all(character.isalpha() or character == "-" for character in field):
         return field
-    words: list[Any] = _WORDS.findall(field)
-    return " ".join(word.upper() if word.upper() in ("API", "URL", "UID", "OSB", "GUID") else word[:1].upper() + word[1:] for word in words)
+    words: list[str] = _WORDS.findall(field)
+    return " ".join(word.upper() if word.upper() in _ACRONYMS else word[:1].upper() + word[1:] for word in words)

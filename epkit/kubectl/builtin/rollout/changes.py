@@ -4,6 +4,7 @@ Source: ``k8s.io/kubectl/pkg/cmd/rollout`` and ``pkg/polymorphichelpers`` (objec
 """
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from epkit.errors import ApiError
@@ -30,8 +31,8 @@ def restart(session: Session) -> None:
         template = info.obj["spec"]["template"].get("metadata") or {}
         if (template.get("annotations") or {}).get(_RESTARTED) == moment:
             raise KubectlError(
-                "if restart has already been triggered within the past second, please wait before attempting to trigger "
-                "another"
+                "if restart has already been triggered within the past second, please wait before attempting to "
+                "trigger another"
             )
 
     _change(session, patch, "restarted", check)
@@ -54,7 +55,7 @@ def _pausable(info: Info, paused: bool, otherwise: str) -> None:
         raise KubectlError(otherwise)
 
 
-def _change(session: Session, patch: Obj, done: str, check: object) -> None:
+def _change(session: Session, patch: Obj, done: str, check: Callable[[Info], None]) -> None:
     args = session.args
     if not args.words and not args["filename"]:
         raise KubectlError("required resource not specified")
@@ -65,7 +66,7 @@ def _change(session: Session, patch: Obj, done: str, check: object) -> None:
     show = formats.printer(session, done)
     for info in selection.infos:
         try:
-            check(info)  # type: ignore[operator]
+            check(info)
         except KubectlError as fault:
             failures.append(KubectlError(f"{info.mapping.resource} {quote(info.name)} {fault}"))
             continue

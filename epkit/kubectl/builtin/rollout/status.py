@@ -113,8 +113,8 @@ def stateful_set(obj: Obj, revision: int) -> tuple[str, bool]:
     if state.get("updateRevision") != state.get("currentRevision"):
         where = f"{updated} pods at revision {state.get('updateRevision', '')}...\n"
         return f"waiting for statefulset rolling update to complete {where}", False
-    current = state.get("currentReplicas", 0)
-    return f"statefulset rolling update complete {current} pods at revision {state.get('currentRevision', '')}...\n", True
+    where = f"{state.get('currentReplicas', 0)} pods at revision {state.get('currentRevision', '')}...\n"
+    return f"statefulset rolling update complete {where}", True
 
 
 _VIEWS: dict[tuple[str, str], Callable[[Obj, int], tuple[str, bool]]] = {
