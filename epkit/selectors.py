@@ -154,7 +154,8 @@ def _key(tokens: list[str], position: int) -> str:
         faults.append("prefix part must be non-empty")
     elif slash and not _DOMAIN.fullmatch(prefix):
         faults.append(
-            "prefix part a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
+            "prefix part a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "
+            "'.', "
             "and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
             "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
         )

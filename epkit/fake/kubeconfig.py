@@ -14,7 +14,7 @@ _PREFIX = "epkit-"
 
 
 def content(url: str, secret: str, namespace: str = "default") -> str:
-    """The kubeconfig's text. The secret is in the URL for kubectl, which drops tokens over plain HTTP, and a token too."""
+    """The kubeconfig's text. The secret is in the URL for kubectl, which drops tokens over HTTP, and a token too."""
     document = {
         "apiVersion": "v1",
         "kind": "Config",

@@ -165,7 +165,7 @@ class Store:
         self.history.clear()
 
     def encoded(self, obj: Obj) -> bytes:
-        """The JSON of a stored object without its kind and apiVersion, kept as long as the object is the current one."""
+        """The JSON of a stored object without its kind and apiVersion, kept as long as the object is current."""
         entry = self._encoded.get(id(obj))
         if entry is not None and entry[0] is obj:
             return entry[1]

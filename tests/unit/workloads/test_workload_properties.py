@@ -77,6 +77,11 @@ numbers = st.integers(min_value=0, max_value=6)
 actions = st.lists(
     st.one_of(*(st.builds(action, numbers) for action in (scale, roll, fail, sicken, delete, wait))), max_size=8
 )
+#: An ordered StatefulSet waits for a failed pod above the lowest unhealthy one for ever when it scales down, as
+#: upstream's does: no pod of it fails here.
+ordered_actions = st.lists(
+    st.one_of(*(st.builds(action, numbers) for action in (scale, roll, sicken, delete, wait))), max_size=8
+)
 
 
 def heal(kit: Double) -> None:
@@ -120,8 +125,9 @@ def test_a_deployment_ends_up_as_it_was_asked_for(done, surge, unavailable):
 
 
 @settings(max_examples=40, deadline=None)
-@given(actions, st.sampled_from(["OrderedReady", "Parallel"]))
-def test_a_statefulset_ends_up_as_it_was_asked_for(done, policy):
+@given(st.one_of(st.tuples(ordered_actions, st.just("OrderedReady")), st.tuples(actions, st.just("Parallel"))))
+def test_a_statefulset_ends_up_as_it_was_asked_for(case):
+    done, policy = case
     kit = Double()
     kit.run(StatefulSetController)
     kit.add("statefulsets", a_statefulset(3, podManagementPolicy=policy))
