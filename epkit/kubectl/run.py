@@ -89,7 +89,7 @@ def run(
         words = words[1:]
     timeout = min(timeout, LONGEST)
     path = None if _bare(cluster) or editor is not None else binary.find()
-    if path is not None:
+    if path is not None and not (getattr(cluster, "paused", False) and _waits(words)):
         return _real(path, words, cluster, stdin, env, namespace, timeout)
     return _built_in(words, cluster, stdin, env, namespace, timeout, editor)
 
@@ -111,6 +111,17 @@ def _assignments(words: list[str]) -> tuple[list[str], dict[str, str]]:
 def _bare(cluster: Any) -> bool:
     """A bare transport has no kubeconfig that a real kubectl could use."""
     return not hasattr(cluster, "transport")
+
+
+#: commands that may wait for the cluster: on a paused clock the built-in one says so at once, the real one would hang
+_WAITING = ("rollout status", "wait", "delete", "drain", "replace", "scale")
+
+
+def _waits(words: list[str]) -> bool:
+    try:
+        return command_line.parse(words).command in _WAITING
+    except KubectlError:
+        return False
 
 
 def _built_in(
@@ -157,26 +168,22 @@ def _real(
     namespace: str,
     timeout: float,
 ) -> Completed:
-    limit = _real_limit(words, cluster, timeout)
     command = [path, *_with_namespace(words, namespace)]
     environment = {**os.environ, **env, "KUBECONFIG": str(cluster.kubeconfig)}
     try:
         done = subprocess.run(
-            command, input=stdin, env=environment, capture_output=True, text=True, timeout=limit, check=False
+            command,
+            input=stdin,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=timeout,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
-        waited = f"error: kubectl {shlex.join(words)} was still waiting after {limit:g} s"
-        hint = " and the clock is paused: call cluster.resume() or cluster.step()" if limit < timeout else ""
-        return Completed(1, _decoded(error.stdout), f"{_decoded(error.stderr)}{waited}{hint}\n")
+        waited = f"error: kubectl {shlex.join(words)} was still waiting after {timeout:g} s\n"
+        return Completed(1, _decoded(error.stdout), _decoded(error.stderr) + waited)
     return Completed(done.returncode, done.stdout, done.stderr)
-
-
-#: a command that would wait on a paused clock is given this many seconds to do everything else
-_WHILE_PAUSED = 3.0
-
-
-def _real_limit(words: list[str], cluster: Any, timeout: float) -> float:
-    return min(timeout, _WHILE_PAUSED) if getattr(cluster, "paused", False) else timeout
 
 
 def _with_namespace(words: list[str], namespace: str) -> list[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import difflib
 
-from epkit.kubectl.builtin import formats, merge_keys
+from epkit.kubectl.builtin import formats, merge_keys, writing
 from epkit.kubectl.builtin.apply import patch_for
 from epkit.kubectl.builtin.failures import ExitError, KubectlError, NotInSubset, UsageError, raise_all
 from epkit.kubectl.builtin.selection import Info, select
@@ -39,12 +39,13 @@ def diff(session: Session) -> None:
 
 def _both(session: Session, info: Info) -> tuple[Obj | None, Obj]:
     """The object as it is and as it would be, by a dry run on the server; the note of what was applied last stays."""
+    modified = writing.without_note(info.obj)
     live = session.find(info.mapping, info.namespace, info.name)
     query = {"dryRun": "All", "fieldManager": session.args["field-manager"], "fieldValidation": "Strict"}
     if live is None:
-        return None, session.send("POST", info.mapping.path(info.namespace), query, info.obj)
+        return None, session.send("POST", info.mapping.path(info.namespace), query, modified)
     schema = merge_keys.of_kind(info.mapping.group, info.mapping.kind)
-    patch = patch_for(info.obj, live, schema)
+    patch = patch_for(modified, live, schema)
     if not patch:
         return live, live
     kind = "application/merge-patch+json" if schema is None else "application/strategic-merge-patch+json"

@@ -5,12 +5,11 @@ Source: ``k8s.io/kubectl/pkg/cmd/get`` (get.go, sorter.go).
 from __future__ import annotations
 
 import re
-from functools import cmp_to_key
 from typing import Any
 
 from epkit.client import TABLE
 from epkit.errors import ApiError
-from epkit.kubectl.builtin import formats, quantity
+from epkit.kubectl.builtin import formats, gosort, quantity
 from epkit.kubectl.builtin.columns import relaxed
 from epkit.kubectl.builtin.failures import KubectlError, NotInSubset, UsageError, raise_all
 from epkit.kubectl.builtin.gotext import quote
@@ -133,18 +132,17 @@ def _objects(session: Session) -> None:
 
 def _sorted_infos(infos: list[Info], template: str) -> list[Info]:
     keys = [_sort_key(template, info.obj) for info in infos]
-    _check_found(template, keys)
-    order = sorted(range(len(infos)), key=lambda i: _KEY(keys[i]))
-    return [infos[i] for i in order]
+    if keys and all(key is _MISSING for key in keys):
+        raise KubectlError(f"couldn't find any field with path {quote(template)} in the list of objects")
+    return [infos[i] for i in _order(keys)]
 
 
 def _sorted_table(table: Obj, template: str) -> Obj:
     rows = table.get("rows") or []
     keys = [_sort_key(template, row["object"]) for row in rows]
-    if keys and all(key is None for key in keys):
+    if keys and all(key is _MISSING for key in keys):
         return table | {"rows": []}  # as upstream, which prints nothing when no row has the field
-    order = sorted(range(len(rows)), key=lambda i: _KEY(keys[i]))
-    return table | {"rows": [rows[i] for i in order]}
+    return table | {"rows": [rows[i] for i in _order(keys)]}
 
 
 def _sort_key(template: str, obj: Obj) -> Any:
@@ -152,33 +150,32 @@ def _sort_key(template: str, obj: Obj) -> Any:
         found = [value for values in JsonPath(template).find(obj) for value in values]
     except JsonPathError as error:
         raise KubectlError(str(error)) from None
-    return found[0] if found else None
+    return found[0] if found else _MISSING
 
 
-def _check_found(template: str, keys: list[Any]) -> None:
-    if keys and all(key is None for key in keys):
-        raise KubectlError(f"couldn't find any field with path {quote(template)} in the list of objects")
+#: an object without the field; upstream counts it before every other, its likes included
+_MISSING: Any = object()
 
 
-def _compare(a: Any, b: Any) -> int:
+def _order(keys: list[Any]) -> list[int]:
+    return gosort.sort(list(range(len(keys))), lambda i, j: _less(keys[i], keys[j]))
+
+
+def _less(a: Any, b: Any) -> bool:
+    if a is _MISSING or b is _MISSING:
+        return a is _MISSING
     if a is None or b is None:
-        return (a is not None) - (b is not None)
+        return a is None and b is not None
     if isinstance(a, str) and isinstance(b, str):
-        x: Any = _natural(a)
-        y: Any = _natural(b)
         try:
-            x, y = quantity.parse(a), quantity.parse(b)
+            return quantity.parse(a) < quantity.parse(b)
         except ValueError:
-            pass  # texts, not quantities
-        return (x > y) - (x < y)
+            return _natural(a) < _natural(b)
     if type(a) is not type(b) or isinstance(a, (dict, list)):
         raise NotInSubset("get --sort-by with values that are not all texts or all numbers")
-    return (a > b) - (a < b)
+    return bool(a < b)
 
 
 def _natural(text: str) -> list[tuple[int, int, str]]:
     """Runs of digits as numbers: the order of ``vbom.ml/util/sortorder``, which kubectl sorts texts by."""
     return [(0, int(part), part) if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", text)]
-
-
-_KEY = cmp_to_key(_compare)

@@ -63,11 +63,16 @@ def patch(
 
 def with_note(obj: Obj) -> Obj:
     """The object with the annotation that says what was applied: itself without that annotation."""
+    bare = without_note(obj)
+    meta, note = bare["metadata"], json_text(bare) + "\n"
+    return bare | {"metadata": meta | {"annotations": meta["annotations"] | {LAST_APPLIED: note}}}
+
+
+def without_note(obj: Obj) -> Obj:
+    """The object without that annotation, though always with annotations."""
     meta = obj.get("metadata") or {}
     annotations = {key: value for key, value in (meta.get("annotations") or {}).items() if key != LAST_APPLIED}
-    bare = obj | {"metadata": meta | {"annotations": annotations}}
-    note = json_text(bare) + "\n"
-    return obj | {"metadata": meta | {"annotations": annotations | {LAST_APPLIED: note}}}
+    return obj | {"metadata": meta | {"annotations": annotations}}
 
 
 def note_of(obj: Obj) -> str | None:
