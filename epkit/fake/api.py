@@ -139,7 +139,11 @@ class Api:
         if old is None:
             raise errors.not_found(route.kind.plural, route.name, route.kind.group)
         patched = patches.apply(patch_type, subresources.view(route, old), patch, subresources.schema(route))
-        return self._patched(route, old, patched if route.subresource == "status" else copy(patched), options), False
+        if route.subresource == "status":
+            # The spec stays the stored one, shared; what the rules of the status may complete is copied.
+            own = {key: copy(patched[key]) for key in ("metadata", "status") if key in patched}
+            return self._patched(route, old, {**patched, **own}, options), False
+        return self._patched(route, old, copy(patched), options), False
 
     def _patched(self, route: Route, old: Obj, patched: Obj, options: Options) -> Obj:
         name = (patched.get("metadata") or {}).get("name", "")

@@ -144,7 +144,7 @@ def _remove(container: Any, key: str) -> None:
 
 
 def merge(document: Any, patch: Any) -> Any:
-    """A JSON merge patch applied; neither argument is changed.
+    """A JSON merge patch applied; neither argument is changed, and what it leaves alone is shared with `document`.
 
     >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"b": None}, "d": {"e": None}})
     {'a': {'c': 2}, 'd': {}}
@@ -157,4 +157,4 @@ def merge(document: Any, patch: Any) -> Any:
             merged.pop(key, None)
         else:
             merged[key] = merge(merged.get(key), value)
-    return {key: value if key in patch else copied(value) for key, value in merged.items()}
+    return merged
