@@ -63,6 +63,7 @@ class Container:
     ended: Ended | None = None
     before: Ended | None = None  # how the process before this one ended
     changed: list[Callable[[], None]] = field(default_factory=list)
+    log_changed: list[Callable[[], None]] = field(default_factory=list)  # told of every line, and of the end
     _files: dict[str, str] | None = None
     _ports: set[int] | None = None
     _lines: list[tuple[float, str]] = field(default_factory=list)
@@ -161,6 +162,7 @@ class Container:
     def say(self, now: float, text: str) -> None:
         """Log a line."""
         self._lines.append((now, text))
+        self._tell_of_log()
 
     def log(self, previous: bool = False) -> list[tuple[float, str]]:
         """The lines of its log with the moment of each, or those of the process before the last restart."""
@@ -186,6 +188,7 @@ class Container:
         self.ended = Ended(code, self.started_at, now, self.id)
         self.state = TERMINATED
         self.started = self.ready = False
+        self._tell_of_log()
 
     def wait(self, why: str, message: str = "") -> None:
         self.state, self.why, self.message = WAITING, why, message
@@ -200,6 +203,10 @@ class Container:
         """It is started again: the next time has to wait longer."""
         self._backoff = min(self._backoff * 2, LONGEST_BACKOFF) if self._backoff else BACKOFF
         self._backoff_raised = now
+
+    def _tell_of_log(self) -> None:
+        for notify in tuple(self.log_changed):
+            notify()
 
     def _tell(self) -> None:
         for notify in tuple(self.changed):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 import orjson
 
-from epkit.fake import kinds, reviews, subresources
+from epkit.fake import health, kinds, reviews, subresources, tokens
 from epkit.fake.api import Api
 from epkit.fake.kinds.base import Kind
 from epkit.fake.lists import ListResult
@@ -52,10 +53,36 @@ class Response:
     watch: Stream | None = None
 
 
-class Stream:
-    """A watch and how its events are written."""
+class Feed(Protocol):
+    """What comes bit by bit: a watch, or a log that is followed."""
 
-    def __init__(self, watch: Watch, encode: Callable[[list[WatchEvent]], bytes], timeout: float | None) -> None:
+    @property
+    def ended(self) -> bool:
+        """It ends after what is left to take."""
+
+    def take(self) -> list[Any]:
+        """What has come since the last call."""
+
+    def close(self) -> None: ...
+
+
+class Below(Protocol):
+    """Who answers for subresources that are no objects: a pod's log and exec."""
+
+    def answer(
+        self,
+        method: str,
+        route: Route,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        notify: Callable[[], None],
+    ) -> Response: ...
+
+
+class Stream:
+    """A watch, or a log that is followed, and how what it gives is written."""
+
+    def __init__(self, watch: Feed, encode: Callable[[list[Any]], bytes], timeout: float | None) -> None:
         self.watch = watch
         self.encode = encode
         #: seconds after which the server ends the watch, or None
@@ -71,6 +98,8 @@ class Http:
 
     def __init__(self, api: Api, metrics: Callable[[], str] | None = None) -> None:
         self.api = api
+        #: by which a plane with nodes answers for them
+        self.below: dict[tuple[str, str], Below] = {}
         self._metrics = metrics or (lambda: "")
         self._discovery = discovery.Discovery(kinds.KINDS)
 
@@ -105,8 +134,8 @@ class Http:
         """What is no resource: versions, health, metrics, discovery, OpenAPI, access reviews."""
         if path in ("/version", "/version/"):
             return Response(200, orjson.dumps(VERSION))
-        if path.startswith(("/healthz", "/readyz", "/livez")):
-            return Response(200, b"ok", "text/plain; charset=utf-8")
+        if (healthy := health.answer(path, query)) is not None:
+            return Response(healthy[0], healthy[1].encode(), "text/plain; charset=utf-8")
         if path == "/metrics":
             return Response(200, self._metrics().encode(), "text/plain; version=0.0.4; charset=utf-8")
         if path == "/openapi/v2":
@@ -135,7 +164,7 @@ class Http:
         accept.check()
         kind, actor = route.kind, headers.get("user-agent", "")
         if route.subresource and not subresources.served(route):
-            return self._action(method, route, query, headers, body, actor)
+            return self._action(method, route, query, headers, body, actor, notify)
         warnings = [kind.deprecation] if kind.deprecation else []
         try:
             match method:
@@ -185,7 +214,8 @@ class Http:
             return self._failure(error, "", warnings)
 
     def _action(
-        self, method: str, route: Route, query: dict[str, str], headers: Mapping[str, str], body: bytes, actor: str
+        self, method: str, route: Route, query: dict[str, str], headers: Mapping[str, str], body: bytes, actor: str,
+        notify: Callable[[], None],
     ) -> Response:
         """Subresources that are not read and written like objects."""
         if route.kind.plural == "pods" and method == "POST" and route.subresource in ("binding", "eviction"):
@@ -193,6 +223,11 @@ class Http:
             sent = self._body(route, headers, body, options)
             act = subresources.bind if route.subresource == "binding" else subresources.evict
             return Response(201, orjson.dumps(act(self.api, route, sent, options)))
+        if (route.kind.plural, route.subresource) == ("serviceaccounts", "token") and method == "POST":
+            return Response(201, orjson.dumps(tokens.create(self.api, route, self._plain_body(headers, body))))
+        below = self.below.get((route.kind.plural, route.subresource))
+        if below is not None:
+            return below.answer(method, route, query, headers, notify)
         raise errors.missing_route()
 
     # -- bodies ----------------------------------------------------------------------------------------------------

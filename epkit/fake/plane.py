@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 from epkit.client import RESOURCES, Answer, Client
-from epkit.fake import addons, controllers
+from epkit.fake import addons, controllers, podaccess
 from epkit.fake.api import Api
 from epkit.fake.clock import Clock
 from epkit.fake.controllers.framework import Controller
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 #: A moment to start at when none is given: the same in every run.
 EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 ZONES = ("zone-a", "zone-b")
+#: Kinds whose fields the controllers set on record, for learners to see; a record of all would slow down every rollout.
+FIELDS_ON_RECORD = ("endpoints", "endpointslices")
 
 
 def default_nodes(count: int) -> list[NodeSpec]:
@@ -79,6 +81,7 @@ class Plane:
                 self.start_controller(name)
             self.kubelet = KubeletSim(self, nodes)
             self.kubelet.start()
+            self.http.below = dict.fromkeys((("pods", name) for name in podaccess.NAMES), podaccess.PodAccess(self))
             if nodes:
                 addons.install(self.client("kubeadm"))
             self.loop.settle()
@@ -311,6 +314,8 @@ class Direct:
 
         api = self._plane.api
         options = Options(actor=self._user, trusted=True)
+        if route.kind.plural in FIELDS_ON_RECORD and self._user in controllers.ALL:
+            options.field_manager = "kube-controller-manager"
         match method:
             case "GET" if route.name:
                 return Answer(200, subresources.view(route, api.existing(route)))
@@ -326,7 +331,8 @@ class Direct:
                 updated, created = api.update(route, _own(body), options)
                 return Answer(201 if created else 200, updated)
             case "PATCH":
-                options.field_manager = manager_of(self._user) if content_type == patches.APPLY else ""
+                if content_type == patches.APPLY:
+                    options.field_manager = manager_of(self._user)
                 patched, created = api.patch_with(route, body, content_type, options)
                 return Answer(201 if created else 200, patched)
             case "DELETE":

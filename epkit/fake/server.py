@@ -19,6 +19,7 @@ import orjson
 import uvicorn
 
 from epkit.errors import EpkitError
+from epkit.fake import websocket
 from epkit.fake.http import Response, Stream
 from epkit.fake.plane import Plane
 from epkit.fake.wire import errors
@@ -27,6 +28,9 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+#: What anybody may ask, as by the ClusterRole ``system:public-info-viewer``. ``kubectl get --raw`` leaves the path with
+#: the secret out, so of what it can ask this is what is answered.
+PUBLIC = ("/healthz", "/livez", "/readyz", "/version")
 #: Seconds between the bookmarks of a watch, as the real API server sends them.
 BOOKMARK_PERIOD = 60.0
 
@@ -45,6 +49,7 @@ class Server:
         self._socket = _listen(port)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/k/{self.secret}"
+        self._own_origins = {f"http://{name}:{self.port}".encode() for name in ("127.0.0.1", "localhost", "[::1]")}
         self._hosts = {f"{name}:{self.port}".encode() for name in ("127.0.0.1", "localhost", "[::1]")}
         self._prefix = f"/k/{self.secret}"
         self._bearer = f"Bearer {self.secret}".encode()
@@ -57,7 +62,9 @@ class Server:
             interface="asgi3",
             proxy_headers=False,
             http="httptools",
-            ws="none",
+            ws="websockets-sansio",
+            ws_ping_interval=None,
+            ws_per_message_deflate=False,
             loop="asyncio",
             lifespan="off",
             log_level="error",
@@ -142,9 +149,10 @@ class Server:
     # -- requests --------------------------------------------------------------------------------------------------
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
         headers: dict[bytes, bytes] = dict(scope["headers"])
+        if scope["type"] == "websocket":
+            await self._upgraded(scope, headers, receive, send)
+            return
         path, refusal = self._admit(scope["path"], headers)
         if refusal is not None:
             await self._answer(refusal, send)
@@ -171,6 +179,18 @@ class Server:
         await asyncio.sleep(0)
         self.plane.proceed()
 
+    async def _upgraded(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+        """Serve a WebSocket. Some clients name an Origin, which is this server's own unless they are a web page."""
+        if headers.get(b"origin", b"").lower() in self._own_origins:
+            del headers[b"origin"]
+        path, refusal = self._admit(scope["path"], headers)
+        if refusal is not None:
+            await receive()
+            await websocket.deny(errors.ApiError(orjson.loads(refusal.body)), send)
+            return
+        query = scope["query_string"].decode("latin-1")
+        await websocket.serve(self.plane, path, query, scope["subprotocols"], receive, send)
+
     def _admit(self, path: str, headers: dict[bytes, bytes]) -> tuple[str, Response | None]:
         """The path without its secret, or a refusal."""
         if headers.get(b"host", b"").lower() not in self._hosts:
@@ -181,6 +201,8 @@ class Server:
             return "", _refuse(
                 errors.ApiError(errors.status(403, "Forbidden", "this server does not answer web pages"))
             )
+        if path.startswith(PUBLIC):
+            return path, None
         if hmac.compare_digest(path[: len(self._prefix)].encode(), self._prefix.encode()):
             return path[len(self._prefix) :] or "/", None
         if hmac.compare_digest(headers.get(b"authorization", b""), self._bearer):

@@ -70,6 +70,10 @@ class Input:
         return line + newline
 
     @property
+    def has_line(self) -> bool:
+        return "\n" in self._text
+
+    @property
     def at_end(self) -> bool:
         return self.closed and not self._text
 
