@@ -5,9 +5,11 @@ tests compare; the SVG is drawn for the eye.
 """
 from __future__ import annotations
 
+import re
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
+from epkit.errors import EpkitError
 from epkit.views.layout import draw
 
 
@@ -15,35 +17,48 @@ class Diagram:
     """A picture of a cluster.
 
     Args:
-        sentence: what the picture says, in words; its text form and its alternative text.
+        sentence: what the picture says, in words, in one or more lines; its text form and its alternative text.
         dot: the picture in Graphviz's language. It is laid out when the picture is first shown.
+        svg: or the picture itself, without a label.
 
     >>> Diagram("Service web has no endpoints.", "digraph { web }")
     Service web has no endpoints.
     """
 
-    def __init__(self, sentence: str, dot: str) -> None:
+    def __init__(self, sentence: str, dot: str = "", *, svg: str = "") -> None:
         self.sentence = sentence
         self.dot = dot
-        self._svg: str | None = None
+        self._svg: str | None = _labelled(svg, sentence) if svg else None
 
     def __repr__(self) -> str:
         return self.sentence
 
     @property
     def svg(self) -> str:
-        """The picture as a self-contained SVG, labelled with the sentence."""
+        """The picture as a self-contained SVG, labelled with the sentence.
+
+        Raises:
+            EpkitError: it needs Graphviz, and there is none.
+        """
         if self._svg is None:
             self._svg = _labelled(draw(self.dot), self.sentence)
         return self._svg
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": self.sentence, "image/svg+xml": self.svg}
+        try:
+            return {"text/plain": self.sentence, "image/svg+xml": self.svg}
+        except EpkitError as error:  # a notebook would show the traceback of its own formatter
+            return {"text/plain": f"{self.sentence}\n({error})"}
 
 
 def _labelled(svg: str, sentence: str) -> str:
     """The SVG without Graphviz's preamble and tooltips, with a title and a label."""
     start = svg.index("<svg")
     end = svg.index(">", start)
-    head = f"{svg[start:end]} role=\"img\" aria-label={quoteattr(sentence)}>\n<title>{escape(sentence)}</title>"
-    return head + svg[end + 1 :].strip() + "\n"
+    label = _NOT_XML.sub("\ufffd", sentence)
+    head = f'{svg[start:end]} role="img" aria-label={quoteattr(label)}>\n<title>{escape(label)}</title>'
+    return head + _TOOLTIP.sub("", svg[end + 1 :]).strip() + "\n"
+
+
+_TOOLTIP = re.compile(r"<title>[^<]*</title>\n?")
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

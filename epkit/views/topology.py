@@ -1,17 +1,23 @@
-"""The topology of a Service: its slices, their endpoints, the pods behind them, on nodes in zones."""
+"""The topology of a Service: its slices, their endpoints, the pods behind them, on nodes in zones.
+
+What is read is in this file, and what it comes to in words; :mod:`epkit.views.topology_dot` draws it.
+"""
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from html import escape
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-import graphviz
-
-from epkit.errors import EpkitError
-from epkit.objects import Obj, labels_of, name_of
+from epkit.errors import ApiError
+from epkit.objects import Obj, labels_of, name_of, namespace_of, uid_of
 from epkit.selectors import of_map
 from epkit.views import palette
 from epkit.views.diagram import Diagram
+from epkit.views.lookup import SERVICE_NAME, find_service
+from epkit.views.near import near_miss
+from epkit.views.text import clean, count, listing
 
 if TYPE_CHECKING:
     from epkit.cluster import Cluster
@@ -19,200 +25,210 @@ if TYPE_CHECKING:
 
 #: Beyond this many endpoints a slice is drawn as counts.
 MOST_ROWS = 12
-SERVICE_NAME = "kubernetes.io/service-name"
+#: Beyond this many endpoints altogether, or slices, everything is drawn in groups.
+MOST_ENDPOINTS = 60
+MOST_SLICES = 12
+#: So many pods beside the slices are drawn or named; of the others there is a count.
+MOST_ASIDE = 8
+ZONE = "topology.kubernetes.io/zone"
 
 
 @dataclass
 class Topology:
-    """What there is to draw, read once."""
+    """What there is to draw, read once.
+
+    `services`: all of the namespace. `zones`: the zone of each node. `refused`: what the API server would not show.
+    """
 
     service: Obj
     slices: list[Obj]
     pods: dict[str, Obj]
-    zones: dict[str, str] = field(default_factory=dict)  # node -> zone
+    zones: dict[str, str] = field(default_factory=dict)
+    services: list[Obj] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
-    @property
+    @cached_property
     def endpoints(self) -> list[Obj]:
         return [endpoint for one in self.slices for endpoint in one.get("endpoints") or ()]
+
+    @property
+    def grouped(self) -> bool:
+        """Are there too many endpoints to draw each?"""
+        return len(self.endpoints) > MOST_ENDPOINTS or len(self.slices) > MOST_SLICES
 
     def pod_of(self, endpoint: Obj) -> Obj | None:
         reference = endpoint.get("targetRef") or {}
         return self.pods.get(reference.get("name", "")) if reference.get("kind") == "Pod" else None
 
+    def gone(self, endpoint: Obj) -> str:
+        """The name of the pod that an endpoint refers to and that is not there; "" for every other endpoint."""
+        reference = endpoint.get("targetRef") or {}
+        name, uid = reference.get("name", ""), reference.get("uid")
+        if reference.get("kind") != "Pod" or "pods" in self.refused:
+            return ""
+        pod = self.pods.get(name)
+        return name if pod is None or (uid and uid_of(pod) != uid) else ""
+
+    def place_of(self, endpoint: Obj) -> tuple[str, str]:
+        """The zone and the node of an endpoint; "" for what is not known."""
+        pod = self.pod_of(endpoint)
+        node = endpoint.get("nodeName") or ((pod or {}).get("spec") or {}).get("nodeName", "")
+        return endpoint.get("zone") or self.zones.get(node, ""), node
+
+    @cached_property
+    def listed(self) -> set[str]:
+        """The names of the pods that slices list."""
+        return {(endpoint.get("targetRef") or {}).get("name", "") for endpoint in self.endpoints}
+
+    @cached_property
     def left_out(self) -> list[Obj]:
         """Pods that the selector matches and no slice lists."""
-        matches = of_map((self.service.get("spec") or {}).get("selector"))
-        listed = {(endpoint.get("targetRef") or {}).get("name") for endpoint in self.endpoints}
-        return [pod for name, pod in self.pods.items() if name not in listed and matches(labels_of(pod))]
+        matches = of_map((self.service.get("spec") or {}).get("selector") or None)
+        return [pod for name, pod in sorted(self.pods.items()) if name not in self.listed and matches(labels_of(pod))]
+
+    @cached_property
+    def near_misses(self) -> dict[str, str]:
+        """Pods whose labels almost match, with the reason. A pod that another Service selects is meant as it is."""
+        selector = (self.service.get("spec") or {}).get("selector") or {}
+        others = [
+            of_map(one["spec"]["selector"]) for one in self.services
+            if (one.get("spec") or {}).get("selector") and name_of(one) != name_of(self.service)
+        ]
+        found = {}
+        for name, pod in sorted(self.pods.items()):
+            labels = labels_of(pod)
+            reasons = near_miss(selector, labels)
+            over = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+            if reasons and not over and name not in self.listed and not any(matches(labels) for matches in others):
+                found[name] = " and ".join(reasons)
+        return found
+
+
+def read(cluster: Cluster | Past, what: str) -> Topology:
+    """Read what belongs to a Service.
+
+    Raises:
+        EpkitError: there is no such Service; the text names the nearest ones.
+    """
+    service = find_service(cluster, what)
+    namespace, name = namespace_of(service), name_of(service)
+    refused: list[str] = []
+
+    def everything(resource: str, namespace: str | None) -> list[Obj]:
+        try:
+            return cluster.client.list(resource, namespace).items
+        except ApiError as error:
+            if error.code != 403:
+                raise
+            refused.append(resource)
+            return []
+
+    slices = cluster.client.list("endpointslices", namespace, labels=f"{SERVICE_NAME}={name}").items
+    pods = {name_of(pod): pod for pod in everything("pods", namespace)}
+    zones = {name_of(node): labels_of(node).get(ZONE, "") for node in everything("nodes", None)}
+    return Topology(service, slices, pods, zones, everything("services", namespace), refused)
 
 
 def of_service(cluster: Cluster | Past, what: str) -> Diagram:
     """The picture of a Service, given as ``svc/web``, ``service/web`` or ``web``, with a namespace as ``demo/svc/web``.
 
     Raises:
-        EpkitError: there is no such Service; the text names those there are.
+        EpkitError: there is no such Service; the text names the nearest ones.
     """
-    namespace, name = _parse(what, cluster.namespace)
-    service = cluster.client.find("services", name, namespace)
-    if service is None:
-        there = ", ".join(name_of(one) for one in cluster.client.list("services", namespace)) or "none"
-        raise EpkitError(f"There is no Service {name} in the namespace {namespace}. There are: {there}.")
-    slices = cluster.client.list("endpointslices", namespace, labels=f"{SERVICE_NAME}={name}").items
-    pods = {name_of(pod): pod for pod in cluster.client.list("pods", namespace)}
-    zones = {name_of(node): labels_of(node).get("topology.kubernetes.io/zone", "") for node in cluster.client.list("nodes")}
-    topology = Topology(service, slices, pods, zones)
+    from epkit.views.topology_dot import dot
+
+    topology = read(cluster, what)
     return Diagram(describe(topology), dot(topology))
 
 
 def describe(topology: Topology) -> str:
-    """The picture in one sentence."""
-    service, spec = topology.service, topology.service["spec"]
-    slices, endpoints = topology.slices, topology.endpoints
+    """The picture in one sentence; in a few, where something about it needs saying."""
+    service, slices, endpoints = topology.service, topology.slices, topology.endpoints
+    spec = service.get("spec") or {}
     address = spec.get("clusterIP") or spec.get("externalName") or "no address"
-    subject = f"Service {name_of(service)} ({'headless' if address == 'None' else address})"
-    if not slices:
-        return f"{subject} has no slices."
-    parts = []
+    subject = f"Service {clean(name_of(service))} ({'headless' if address == 'None' else clean(address)})"
+    if slices:
+        ready = looks_of(endpoints)[palette.READY]
+        parts = _groups_in_words(topology) if topology.grouped else [_slice_in_words(topology, one) for one in slices]
+        has = f"{count(len(slices), 'slice')}, {ready:,} of {len(endpoints):,} endpoints ready"
+        text = f"{subject} has {has}: {'; '.join(parts)}"
+    else:
+        text = f"{subject} has no slices"
+    if topology.left_out:
+        text += f"; not in a slice: {listing([clean(name_of(pod)) for pod in topology.left_out], MOST_ASIDE)}"
+    if topology.near_misses:
+        misses = [f"{clean(name)} ({clean(why)})" for name, why in topology.near_misses.items()]
+        text += f"; almost selected: {listing(misses, MOST_ASIDE)}"
+    text += "."
+    if topology.grouped:
+        text += " There are too many to draw each: the picture counts them."
+    if topology.refused:
+        text += f" You may not list {' and '.join(topology.refused)}: what depends on them is missing here."
+    return text
+
+
+def looks_of(endpoints: Iterable[Obj]) -> Counter[palette.Look]:
+    """How many endpoints are in which state, in the order of :data:`palette.LOOKS`."""
+    found = Counter(palette.of_endpoint(endpoint) for endpoint in endpoints)
+    return Counter({look: found[look] for look in palette.LOOKS.values() if found[look]})
+
+
+def slices_alike(slices: Iterable[Obj]) -> dict[tuple[str, str], list[Obj]]:
+    """Slices by their address type and ports."""
+    groups: dict[tuple[str, str], list[Obj]] = {}
     for one in slices:
-        count = len(one.get("endpoints") or ())
-        parts.append(f"{name_of(one)} ({one['addressType']}, {_ports(one)}) with {_endpoints_in_words(topology, one, count)}")
-    left_out = topology.left_out()
-    rest = f"; not in a slice: {', '.join(sorted(map(name_of, left_out)))}" if left_out else ""
-    noun = "slice" if len(slices) == 1 else "slices"
-    ready = sum(1 for endpoint in endpoints if palette.of_endpoint(endpoint) is palette.READY)
-    return f"{subject} has {len(slices)} {noun}, {ready} of {len(endpoints)} endpoints ready: {'; '.join(parts)}{rest}."
+        groups.setdefault((one["addressType"], ports_of(one)), []).append(one)
+    return groups
 
 
-def dot(topology: Topology) -> str:
-    """The picture in Graphviz's language."""
-    graph = graphviz.Digraph("topology")
-    graph.attr(rankdir="LR", bgcolor=palette.CARD, fontname="Helvetica,Arial,sans-serif", fontsize="11", nodesep="0.15",
-               ranksep="0.7", fontcolor=palette.INK, compound="true", pad="0.2")
-    graph.attr("node", fontname="Helvetica,Arial,sans-serif", fontsize="11", color=palette.INK, fontcolor=palette.INK,
-               shape="box", style="filled", fillcolor=palette.CARD)
-    graph.attr("edge", color=palette.FAINT, arrowsize="0.7", fontsize="10")
-    spec = topology.service["spec"]
-    ports = ", ".join(f"{port['port']}/{port.get('protocol', 'TCP')}" for port in spec.get("ports") or ()) or "no ports"
-    lines = ["Service", name_of(topology.service), str(spec.get("clusterIP") or spec.get("externalName") or ""), ports]
-    graph.node("service", "\n".join(graphviz.escape(line) for line in lines), shape="box", style="rounded,filled",
-               penwidth="2", color=palette.BLUE)
-    drawn: set[str] = set()
-    for number, one in enumerate(topology.slices):
-        slice_id = f"slice{number}"
-        graph.node(slice_id, _slice_label(one), shape="plain")
-        graph.edge("service", slice_id)
-        endpoints = _in_order(one)
-        if len(endpoints) > MOST_ROWS:
-            continue
-        for row, endpoint in enumerate(endpoints):
-            pod = topology.pod_of(endpoint)
-            if pod is not None:
-                look = palette.of_endpoint(endpoint)
-                graph.edge(f"{slice_id}:e{row}", _pod_id(pod), style=look.line, color=look.colour)
-                drawn.add(name_of(pod))
-    left_out = {name_of(pod) for pod in topology.left_out()[:MOST_ROWS]}
-    _draw_places(graph, topology, drawn, left_out)
-    return str(graph.source)
+def in_order(one: Obj) -> list[Obj]:
+    """The endpoints of a slice by their addresses."""
+    return sorted(one.get("endpoints") or (), key=lambda endpoint: [_numeric(each) for each in endpoint["addresses"]])
 
 
-def _draw_places(graph: graphviz.Digraph, topology: Topology, drawn: set[str], left_out: set[str]) -> None:
-    """The pods, in a box for their node, in a box for its zone."""
-    places: dict[str, dict[str, list[str]]] = {}
-    for name in sorted(drawn | left_out):
-        node = topology.pods[name]["spec"].get("nodeName", "")
-        places.setdefault(topology.zones.get(node, ""), {}).setdefault(node, []).append(name)
-    for zone_number, zone in enumerate(sorted(places)):
-        with graph.subgraph(name=f"cluster_zone{zone_number}") as zone_box:
-            zone_box.attr(label=f"zone {zone}" if zone else "no zone", style="rounded,filled", color=palette.FAINT,
-                          fillcolor=palette.ZONE, labeljust="l")
-            for node_number, node in enumerate(sorted(places[zone])):
-                with zone_box.subgraph(name=f"cluster_node{zone_number}_{node_number}") as node_box:
-                    node_box.attr(label=f"node {node}" if node else "no node yet", style="rounded,filled", color=palette.FAINT,
-                                  fillcolor=palette.CARD, labeljust="l")
-                    for name in places[zone][node]:
-                        _draw_pod(node_box, topology.pods[name], name in left_out)
+def ports_of(one: Obj) -> str:
+    """The ports of a slice, such as ``80/TCP, 53/UDP``, or ``unset``."""
+    shown = (f"{port.get('port') or '*'}/{port.get('protocol') or 'TCP'}" for port in one.get("ports") or ())
+    return clean(", ".join(shown)) or "unset"
 
 
-def _draw_pod(box: graphviz.Digraph, pod: Obj, left_out: bool) -> None:
-    name = name_of(pod)
-    if left_out:
-        phase = (pod.get("status") or {}).get("phase", "")
-        label = f"{palette.ABSENT.sign} {name}\n{palette.ABSENT.word}, {phase}"
-        box.node(_pod_id(pod), graphviz.escape(label).replace("\n", "\\n"), style="dashed", color=palette.FAINT,
-                 fontcolor=palette.FAINT)
-    else:
-        box.node(_pod_id(pod), graphviz.escape(name))
+def _slice_in_words(topology: Topology, one: Obj) -> str:
+    return f"{clean(name_of(one))} ({one['addressType']}, {ports_of(one)}) with {_endpoints_in_words(topology, one)}"
 
 
-def _slice_label(one: Obj) -> str:
-    """A slice as a table: its name, its kind of address and ports, and a row per endpoint with the way to its pod."""
-    rows = [
-        f'<TR><TD BGCOLOR="#e6f1f8"><B>{_text(name_of(one))}</B></TD></TR>',
-        f"<TR><TD>{_text(one['addressType'])}, ports {_text(_ports(one))}</TD></TR>",
-    ]
-    endpoints = _in_order(one)
-    if len(endpoints) > MOST_ROWS:
-        counts: dict[palette.Look, int] = {}
-        for endpoint in endpoints:
-            look = palette.of_endpoint(endpoint)
-            counts[look] = counts.get(look, 0) + 1
-        shown = [f"{look.sign} {count} {look.word}" for look, count in counts.items()]
-        rows += [f'<TR><TD ALIGN="LEFT">{_text(line)}</TD></TR>' for line in shown]
-    else:
-        for row, endpoint in enumerate(endpoints):
-            look = palette.of_endpoint(endpoint)
-            address = ", ".join(endpoint["addresses"])
-            text = f'{look.sign} {_text(address)} <FONT COLOR="{look.colour}">{look.word}</FONT>'
-            rows.append(f'<TR><TD PORT="e{row}" ALIGN="LEFT">{text}</TD></TR>')
-        if not endpoints:
-            rows.append(f'<TR><TD><FONT COLOR="{palette.FAINT}">no endpoints</FONT></TD></TR>')
-    return '<<TABLE BORDER="0" CELLBORDER="1" CELLSPACING="0" CELLPADDING="4">' + "".join(rows) + "</TABLE>>"
-
-
-def _endpoints_in_words(topology: Topology, one: Obj, count: int) -> str:
-    if not count:
+def _endpoints_in_words(topology: Topology, one: Obj) -> str:
+    endpoints = in_order(one)
+    if not endpoints:
         return "no endpoints"
-    if count > MOST_ROWS:
-        return f"{count} endpoints"
+    if len(endpoints) > MOST_ROWS:
+        return f"{len(endpoints)} endpoints ({_counts_in_words(endpoints)})"
     words = []
-    for endpoint in _in_order(one):
-        look = palette.of_endpoint(endpoint)
-        pod = topology.pod_of(endpoint)
-        node = endpoint.get("nodeName") or (pod or {}).get("spec", {}).get("nodeName", "")
-        zone = endpoint.get("zone") or topology.zones.get(node, "")
-        where = "".join((f" in pod {name_of(pod)}" if pod else "", f" on {node}" if node else "", f" in {zone}" if zone else ""))
-        words.append(f"{', '.join(endpoint['addresses'])} {look.word}{where}")
+    for endpoint in endpoints:
+        zone, node = topology.place_of(endpoint)
+        pod, gone = topology.pod_of(endpoint), topology.gone(endpoint)
+        where = f" in pod {gone} (gone)" if gone else f" in pod {name_of(pod)}" if pod else ""
+        where += "".join((f" on {node}" if node else "", f" in {zone}" if zone else ""))
+        words.append(clean(f"{', '.join(endpoint['addresses'])} {palette.of_endpoint(endpoint).word}{where}"))
     return ", ".join(words)
 
 
-def _in_order(one: Obj) -> list[Obj]:
-    return sorted(one.get("endpoints") or (), key=lambda endpoint: [_numeric(address) for address in endpoint["addresses"]])
+def _groups_in_words(topology: Topology) -> list[str]:
+    parts = []
+    for (kind, ports), slices in slices_alike(topology.slices).items():
+        endpoints = [endpoint for one in slices for endpoint in one.get("endpoints") or ()]
+        text = f"{count(len(slices), 'slice')} ({kind}, {ports}) with {count(len(endpoints), 'endpoint')}"
+        parts.append(text + (f" ({_counts_in_words(endpoints)})" if endpoints else ""))
+    zones = Counter(topology.place_of(endpoint)[0] for endpoint in topology.endpoints)
+    where = [f"{number:,} in {clean(zone) or 'no zone'}" for zone, number in sorted(zones.items())]
+    return [*parts, listing(where, MOST_ASIDE)] if where else parts
 
 
-def _numeric(address: str) -> tuple[int, ...] | tuple[str]:
+def _counts_in_words(endpoints: Iterable[Obj]) -> str:
+    return ", ".join(f"{number:,} {look.word}" for look, number in looks_of(endpoints).items())
+
+
+def _numeric(address: str) -> tuple[int, tuple[int, ...], str]:
     parts = address.split(".")
-    return tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else (address,)
-
-
-def _ports(one: Obj) -> str:
-    ports = one.get("ports") or ()
-    shown = ", ".join(f"{port.get('port', '*')}/{port.get('protocol') or 'TCP'}" for port in ports)
-    return shown or "unset"
-
-
-def _pod_id(pod: Obj) -> str:
-    return f"pod-{name_of(pod)}"
-
-
-def _text(value: str) -> str:
-    return escape(value, quote=False)
-
-
-def _parse(what: str, namespace: str) -> tuple[str, str]:
-    parts = what.split("/")
-    name = parts.pop()
-    if parts and parts[-1] in ("svc", "service", "services"):
-        parts.pop()
-    elif parts and len(parts) == 1 and parts[0] in ("pod", "pods", "deployment", "deploy", "endpointslice", "node"):
-        raise EpkitError(f"show draws Services, such as svc/web, and not {what}.")
-    return (parts[0] if parts else namespace), name
+    if all(part.isascii() and part.isdigit() for part in parts):
+        return 0, tuple(map(int, parts)), ""
+    return 1, (), address
