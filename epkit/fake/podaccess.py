@@ -73,8 +73,8 @@ def refusal(subresource: str, headers: Mapping[str, str]) -> errors.ApiError:
         return _unserved("the built-in cluster has no proxy to pods. Ask from inside: kubectl exec POD -- curl")
     if "spdy" in headers.get("upgrade", "").lower():
         return _unserved(
-            "the built-in cluster speaks exec over WebSocket alone, and this client asks for SPDY. Use kubectl 1.31 or "
-            "newer, or kubectl 1.29 or 1.30 with KUBECTL_REMOTE_COMMAND_WEBSOCKETS=true"
+            "the built-in cluster speaks exec over WebSocket alone, and this client asks for SPDY. Use kubectl 1.30 or "
+            "newer, or kubectl 1.29 with KUBECTL_REMOTE_COMMAND_WEBSOCKETS=true"
         )
     return errors.bad_request("Upgrade request required")
 
