@@ -33,16 +33,15 @@ def _real_kubectls() -> dict[tuple[int, int], str]:
     folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
     plain = shutil.which("kubectl")
     folders += [Path(plain).resolve().parent] if plain else []
+    paths = [path for folder in folders for path in sorted(folder.glob("kubectl*")) if os.access(path, os.X_OK)]
     found: dict[tuple[int, int], str] = {}
-    for folder in folders:
-        for path in sorted(folder.glob("kubectl*")):
-            match = re.fullmatch(r"kubectl(?:\.(\d+)\.(\d+))?", path.name)
-            if match is None or not os.access(path, os.X_OK):
-                continue
-            version = (int(match[1]), int(match[2])) if match[1] else binary.version(str(path))
-            if version in MINORS:
-                found.setdefault(version, str(path))
-    return found
+    for path in paths:
+        if match := re.fullmatch(r"kubectl\.(\d+)\.(\d+)", path.name):
+            found.setdefault((int(match[1]), int(match[2])), str(path))
+    for path in paths:  # a plain one may be a dispatcher to those, with a few texts of its own
+        if path.name == "kubectl":
+            found.setdefault(binary.version(str(path)) or (0, 0), str(path))
+    return {minor: path for minor, path in found.items() if minor in MINORS}
 
 
 REAL = _real_kubectls()
