@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from epkit.fake import kubeconfig
-from epkit.fake.plane import InProcess, Plane, default_nodes
+from epkit.fake.plane import Plane, WithExec, default_nodes
 from epkit.fake.server import Server
 from epkit.kubectl import binary, run
 
@@ -101,7 +101,7 @@ def test_same_output_as_the_real_kubectl(script: str, tmp_path: Path, monkeypatc
     with Server(one) as server:
         config.write_text(kubeconfig.content(server.url, server.secret))
         environment = {**os.environ, "KUBECONFIG": str(config), "KUBECACHEDIR": str(tmp_path / "cache")}
-        transport = InProcess(other, "kubectl")
+        transport = WithExec(other, "kubectl")
         for command in _read(SCRIPTS / f"{script}.txt"):
             done = subprocess.run(
                 [real, *shlex.split(command.line)],

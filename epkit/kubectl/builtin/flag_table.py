@@ -73,7 +73,7 @@ COMMANDS: dict[str, str] = {
     "logs": "all-containers:b !all-pods:b c/container:s f/!follow:b ignore-errors:b "
     "!insecure-skip-tls-verify-backend:b limit-bytes:i=0 max-log-requests:i=5 !pod-running-timeout:d=20s prefix:b "
     "p/previous:b l/selector:s since:d=0s since-time:s tail:i=-1 timestamps:b",
-    "exec": "c/container:s !f/filename:l !pod-running-timeout:d=1m0s q/quiet:b i/stdin:b t/!tty:b",
+    "exec": "c/container:s !f/filename:l !pod-running-timeout:d=1m0s q/quiet:b i/stdin:b t/tty:b",
     "cordon": f"{_DRY} l/selector:s",
     "uncordon": f"{_DRY} l/selector:s",
     "drain": f"{_DRY} chunk-size:i=500 delete-emptydir-data:b disable-eviction:b force:b grace-period:i=-1 "

@@ -84,7 +84,7 @@ def _of_workload(session: Session, obj: Obj) -> Obj:
     found = session.list(session.resources.find("pods"), namespace_of(obj), labelSelector=text)
     if not found:
         session.give_up(f"a pod of {obj['kind'].lower()}/{name_of(obj)}")
-    if len(found) > 1:
+    if len(found) > 1 and session.args.command == "logs":  # exec does not tell
         session.err(f"Found {len(found)} pods, using pod/{name_of(sorted(found, key=_rank)[0])}\n")
     return sorted(found, key=_rank)[0]
 
@@ -115,12 +115,18 @@ def _containers(session: Session, pod: Obj) -> list[str]:
         if args["container"] not in every:
             raise KubectlError(f"container {args['container']} is not valid for pod {name_of(pod)}")
         return [args["container"]]
+    return [_default_container(session, pod)]
+
+
+def _default_container(session: Session, pod: Obj) -> str:
+    """The container that an annotation names, else the first; where there are several, it is told which."""
+    every = [c["name"] for c in pod["spec"]["containers"]]
     noted = (pod["metadata"].get("annotations") or {}).get(_DEFAULT, "")
     if noted in every:
-        return [noted]
-    if len(every) > 1:
-        session.err(f"Defaulted container {quote(every[0])} out of: {_described(spec)}\n")
-    return every[:1]
+        return str(noted)
+    if len(every) > 1 or pod["spec"].get("initContainers") or pod["spec"].get("ephemeralContainers"):
+        session.err(f"Defaulted container {quote(every[0])} out of: {_described(pod['spec'])}\n")
+    return str(every[0])
 
 
 def _described(spec: Obj) -> str:
@@ -163,7 +169,9 @@ def execute(session: Session) -> None:
     args = session.args
     if not args.words:
         raise KubectlError("pod, type/name or --filename must be specified")
-    command = args.after_dashes if args.after_dashes is not None else args.words[1:]
+    command = args.after_dashes or []
+    if args.after_dashes is None and len(args.words) > 1:
+        raise UsageError("exec", "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead")
     if not command:
         raise KubectlError("you must specify at least one command for the container")
     run = getattr(session.transport, "exec", None)
@@ -178,8 +186,9 @@ def execute(session: Session) -> None:
     phase = (pod.get("status") or {}).get("phase")
     if phase in ("Succeeded", "Failed"):
         raise KubectlError(f"cannot exec into a container in a completed pod; current phase is {phase}")
-    args.values |= {"all-containers": False}
-    container = _containers(session, pod)[0]
+    container = args["container"] or _default_container(session, pod)
+    if args["stdin"] and args["tty"] and not args["quiet"]:
+        session.err("Unable to use a TTY - input is not a terminal or the right kind of file\n")
     out, err, code = run(namespace_of(pod), name_of(pod), container, command, session.stdin if args["stdin"] else "")
     session.out(out)
     session.err(err)
