@@ -33,7 +33,8 @@ def start(chapter: str) -> Cluster:
     cluster = clusters.connect("fake", **found.options)
     script.run(found.setup, cluster, strict=True)
     for exercise in found.exercises:
-        prepare(exercise, cluster)
+        if not exercise.after:
+            prepare(exercise, cluster)
     if found.show:
         _display(cluster.show(found.show))
     return cluster
@@ -41,9 +42,14 @@ def start(chapter: str) -> Cluster:
 
 def prepare(exercise: Exercise, cluster: Cluster) -> None:
     """Make an exercise's namespace and start state; a namespace that is there already is emptied first."""
-    if cluster.client.find("namespaces", exercise.namespace) is not None:
-        cluster.kubectl(f"delete namespace {exercise.namespace}")
-    script.run(f"%kubectl create namespace {exercise.namespace}", cluster, strict=True)
+    if exercise.after:
+        earlier = exercise_of(exercise.after)
+        prepare(earlier, cluster)
+        script.run(earlier.solution, cluster, strict=True)
+    else:
+        if cluster.client.find("namespaces", exercise.namespace) is not None:
+            cluster.kubectl(f"delete namespace {exercise.namespace}")
+        script.run(f"%kubectl create namespace {exercise.namespace}", cluster, strict=True)
     script.run(exercise.setup, cluster, strict=True)
 
 

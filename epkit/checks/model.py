@@ -48,6 +48,8 @@ class Exercise:
         solution: a script that reaches the goal (see :mod:`epkit.checks.script`).
         wrong: plausible wrong answers.
         setup: a script that makes its start state.
+        after: the exercise that this one goes on from, for the stages of one incident: it works in that one's
+            namespace, and its start state is that one's solved state.
     """
 
     id: str
@@ -57,10 +59,11 @@ class Exercise:
     solution: str
     wrong: tuple[Wrong, ...]
     setup: str = ""
+    after: str = ""
 
     @property
     def namespace(self) -> str:
-        return "ex-" + self.id.replace(".", "-")
+        return exercise_of(self.after).namespace if self.after else "ex-" + self.id.replace(".", "-")
 
 
 @dataclass(frozen=True, slots=True)
