@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import orjson
@@ -66,14 +67,24 @@ class ContainerFiles(MutableMapping[str, str]):
 
 
 class PodNetwork:
-    """The network as a command in a pod finds it."""
+    """The network as a command in a container finds it.
 
-    def __init__(self, plane: Plane, traffic: Traffic, worker: PodWorker, container: Container) -> None:
+    Args:
+        log: the servers that are asked write what they log.
+    """
+
+    def __init__(self, plane: Plane, container: Container, log: bool = True) -> None:
         self._plane = plane
-        self._traffic = traffic
-        self._worker = worker
         self._container = container
-        self._source: Source = Traffic.of(worker)
+        self._log = log
+
+    @cached_property
+    def _worker(self) -> PodWorker:
+        return self._plane.kubelet.worker_of(self._container)
+
+    @property
+    def _source(self) -> Source:
+        return Traffic.of(self._worker)
 
     @property
     def address(self) -> str:
@@ -84,16 +95,16 @@ class PodNetwork:
         return str(self._worker.node.spec.network)
 
     def connect(self, address: str, port: int) -> Connection:
-        return self._traffic.connect(self._source, address, port)
+        return self._plane.traffic.connect(self._source, address, port)
 
     def http(self, connection: Connection, request: HttpRequest, tls: bool) -> HttpReply | None:
         worker, container = connection.worker, connection.container
         if worker is None or container is None:
             return self._api_server(request, tls)
-        return webservers.answer(worker, container, connection.port, request, self._plane.clock.now)
+        return webservers.answer(worker, container, connection.port, request, self._plane.clock.now, self._log)
 
     def resolver(self) -> Resolver:
-        return Resolver(self._container.read, lambda *query: self._traffic.ask(self._source, *query))
+        return Resolver(self._container.read, lambda *query: self._plane.traffic.ask(self._source, *query))
 
     def _api_server(self, request: HttpRequest, tls: bool) -> HttpReply:
         """The API server as somebody sees it who does not say who he is."""
@@ -116,9 +127,7 @@ class Session:
         pause: what it waits for: see :mod:`epkit.fake.commands.run`.
     """
 
-    def __init__(
-        self, plane: Plane, worker: PodWorker, container: Container, argv: Sequence[str], stdin: Input
-    ) -> None:
+    def __init__(self, plane: Plane, container: Container, argv: Sequence[str], stdin: Input) -> None:
         self.container = container
         self.argv = list(argv)
         self.stdin = stdin
@@ -130,7 +139,7 @@ class Session:
             container=container,
             files=ContainerFiles(container),
             env=dict(container.env),
-            network=PodNetwork(plane, plane.traffic, worker, container),
+            network=PodNetwork(plane, container),
             now=lambda: plane.clock.now,
             emit=lambda stream, text: self._output.append((stream, text)),
             stdin=stdin,
@@ -204,7 +213,7 @@ def open_session(
         if found.state == "terminated":
             raise NotStarted.because("unable to upgrade connection: container is in CONTAINER_EXITED state")
         raise NotStarted.because(f'unable to upgrade connection: container not found ("{name}")')
-    return Session(plane, worker, found, argv, stdin or Input())
+    return Session(plane, found, argv, stdin or Input())
 
 
 def run_to_end(plane: Plane, session: Session, sleep: Callable[[float], None] | None = None) -> Executed:

@@ -119,6 +119,13 @@ class KubeletSim(Controller):
         """Who looks after a pod; None for one that does not run on a simulated node."""
         return self._workers.get(f"{namespace}/{pod}")
 
+    def worker_of(self, container: Container) -> PodWorker:
+        """Who looks after a container. Raises KeyError where its pod is gone."""
+        for worker in self._workers.values():
+            if worker.uid == container.pod_uid:
+                return worker
+        raise KeyError(container.name)
+
     def workers_at(self, address: str) -> list[PodWorker]:
         """The pod with that address; of a node's own address its pods with ``hostNetwork``."""
         return [worker for worker in self._workers.values() if worker.ip == address]

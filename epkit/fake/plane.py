@@ -31,6 +31,7 @@ from epkit.objects import Obj, copy
 
 if TYPE_CHECKING:
     from epkit.executed import Executed
+    from epkit.fake.containers import Container
     from epkit.fake.traffic import Traffic
 
 #: A moment to start at when none is given: the same in every run.
@@ -80,6 +81,7 @@ class Plane:
             for name in controllers.ALL:
                 self.start_controller(name)
             self.kubelet = KubeletSim(self, nodes)
+            self.kubelet.shell = self._check_by_command
             self.kubelet.start()
             self.http.below = dict.fromkeys((("pods", name) for name in podaccess.NAMES), podaccess.PodAccess(self))
             if nodes:
@@ -179,6 +181,11 @@ class Plane:
             self.pace.before(self.loop)
             session = open_session(self, namespace, pod, container, argv, Input(stdin))
         return run_to_end(self, session, sleep)
+
+    def _check_by_command(self, container: Container, argv: list[str]) -> tuple[int, str]:
+        from epkit.fake.probeshell import check
+
+        return check(self, container, argv)
 
     # -- time ------------------------------------------------------------------------------------------------------
 

@@ -68,7 +68,9 @@ class _Server:
         return match[1] if match else ""
 
 
-def answer(worker: PodWorker, container: Container, port: int, request: HttpRequest, now: float) -> HttpReply | None:
+def answer(
+    worker: PodWorker, container: Container, port: int, request: HttpRequest, now: float, log: bool = True
+) -> HttpReply | None:
     """The answer of a container on a port that it listens on; None where it does not speak HTTP."""
     name = re.sub(r"(:[^:/]+)?(@[^@]+)?$", "", container.spec.get("image", "")).rpartition("/")[2]
     serve = _SERVERS.get(name, _hostname)
@@ -78,7 +80,7 @@ def answer(worker: PodWorker, container: Container, port: int, request: HttpRequ
     reply = serve(server, request)
     if reply is None:
         return None
-    if serve in (_nginx, _httpd):
+    if log and serve in (_nginx, _httpd):
         container.say(now, (_combined if serve is _nginx else _common)(request, reply, now))
     server_name = {name: text for name, text in reply.headers.items() if name == "Server"}
     headers = {**server_name, "Date": _date(now), "Content-Type": "text/plain; charset=utf-8", **reply.headers}

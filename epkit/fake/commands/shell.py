@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from epkit.fake.commands.parse import Part, Pipeline, ShellSyntaxError, Simple, parse
 from epkit.fake.commands.run import ERR, INPUT, OUT, Command, Input, Pause, Run, Steps
 
-_NAMES = ("sh", "bash", "ash", "dash")
+SHELLS = ("sh", "bash", "ash", "dash")
+BUILTINS = (":", "cd", "exit", "export", "set")
 NOT_FOUND, NOT_SIMULATED = 127, 2
 
 
@@ -245,4 +246,4 @@ def _lines(shell: _Shell, run: Run) -> Steps:
             return end.code
 
 
-COMMANDS: dict[str, Command] = {name: _named(name) for name in _NAMES}
+COMMANDS: dict[str, Command] = {name: _named(name) for name in SHELLS}
