@@ -20,6 +20,7 @@ COMMANDS = {
     "up": ("epkit.targets.fake", "run a built-in cluster for terminals, until Ctrl-C"),
     "rules": ("epkit.proxy.commands", "print the rules that kube-proxy writes on a node"),
     "send": ("epkit.proxy.commands", "tell a packet's way through kube-proxy's rules"),
+    "why": ("epkit.why.command", "say why a Service, or a pod behind it, gets no traffic"),
 }
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from epkit.story import Difference, Past, Story, Writes
     from epkit.traffic import Responses
     from epkit.views.diagram import Diagram
+    from epkit.why import Report
 
 _current: Cluster | None = None
 
@@ -210,6 +211,17 @@ class Cluster:
         self._check()
         return topology.of_service(self, what)
 
+    def why(self, *what: str) -> Report:
+        """The reasons, in order, that a Service, or one pod behind it, has no endpoints or gets no traffic.
+
+        >>> cluster.why("svc/web")
+        >>> cluster.why("pod/web-1", "svc/web")
+        """
+        from epkit.why import why
+
+        self._check()
+        return why(self.client, *what, namespace=self.namespace)
+
     def source(self, controller: str) -> str:
         """The Python source of a controller's heart, such as ``"endpointslice"``: it is meant to be read."""
         import inspect
@@ -302,6 +314,10 @@ class Cluster:
     def diff(self, first: float, second: float) -> Difference:
         """What became of which object between two moments."""
         return self.story.diff(first, second)
+
+    def sequence(self, what: str, since: float | str | None = None) -> Diagram:
+        """Draw who wrote what, when, for a Service and its pods; `since` a moment, or after a resource version."""
+        return self.story.sequence(what, since, self.namespace)
 
     def export(self, path: str | Path) -> Path:
         """Write the story of this cluster to a file; :func:`epkit.replay` reads it anywhere."""

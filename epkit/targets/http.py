@@ -1,0 +1,146 @@
+"""The way to any API server over HTTP, as a kubeconfig describes it.
+
+The official client reads the kubeconfig (certificates, tokens, exec plugins, proxies) and keeps the connections; what goes
+over them are plain dictionaries, so that nothing is lost which its classes do not know.
+"""
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import orjson
+
+from epkit.client import Answer
+from epkit.errors import EpkitError
+from epkit.objects import Obj
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+    from urllib3 import BaseHTTPResponse
+
+#: Seconds to connect, and to wait for the next bytes of an answer.
+CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
+
+_WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
+
+
+class HttpTransport:
+    """A :class:`epkit.client.Transport` to one API server.
+
+    Attributes:
+        server: its URL.
+        namespace: the context's, for commands that name none.
+
+    >>> transport = HttpTransport.from_kubeconfig(context="kind-epkit")
+    >>> Client(transport).list("services", transport.namespace)
+
+    Both verbs raise :class:`epkit.errors.EpkitError` when the server does not answer.
+    """
+
+    def __init__(self, api: ApiClient, namespace: str = "default") -> None:
+        self._api = api
+        self.server = str(api.configuration.host).rstrip("/")
+        self.namespace = namespace
+
+    @classmethod
+    def from_kubeconfig(cls, path: str = "", context: str = "") -> HttpTransport:
+        """As kubectl chooses: `path`, else KUBECONFIG, else ~/.kube/config; `context`, else the current one.
+
+        The file is only read: refreshed tokens are not written back.
+
+        Raises:
+            EpkitError: there is no usable kubeconfig, or no such context.
+        """
+        from kubernetes import config
+
+        file = path or os.environ.get("KUBECONFIG") or None
+        try:
+            contexts, active = config.list_kube_config_contexts(config_file=file)
+            chosen = next((one for one in contexts if one["name"] == context), None) if context else active
+            if chosen is None:
+                there = ", ".join(sorted(str(one["name"]) for one in contexts)) or "none"
+                raise EpkitError(f"The kubeconfig has no context {context}. There are: {there}.")
+            api = config.new_client_from_config(config_file=file, context=chosen["name"], persist_config=False)
+        except (config.ConfigException, OSError, TypeError, ValueError, KeyError) as error:
+            raise EpkitError(
+                f"No kubeconfig can be used ({error}). Name one with --kubeconfig or KUBECONFIG, and see that kubectl works."
+            ) from None
+        return cls(api, (chosen.get("context") or {}).get("namespace") or "default")
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        *,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> Answer:
+        """Carry out one request."""
+        data = None if body is None else body if isinstance(body, bytes) else orjson.dumps(body)
+        headers = {"Accept": accept} | ({} if data is None else {"Content-Type": content_type})
+        response = self._request(method, path, query, headers, data, preload_content=True, read_seconds=READ_SECONDS)
+        answer = Answer(response.status, _decoded(response), _warnings(response))
+        if answer.code >= 400 and not isinstance(answer.body, dict):
+            # Not the API server but something before it, such as a proxy, answered.
+            message = str(answer.body)[:200].strip() or f"{self.server} answered {answer.code}"
+            answer.body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": answer.code}
+        return answer
+
+    def watch(self, path: str, query: Mapping[str, str], *, accept: str = "application/json") -> Iterator[Obj]:
+        """The events of a watch, until the server ends it."""
+        from urllib3.exceptions import HTTPError
+
+        headers = {"Accept": accept}
+        response = self._request("GET", path, {**query, "watch": "true"}, headers, None, preload_content=False, read_seconds=None)
+        try:
+            if response.status >= 400:
+                yield {"type": "ERROR", "object": _decoded(response)}
+                return
+            rest = b""
+            for chunk in response.stream(amt=None):
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from (orjson.loads(line) for line in lines if line)
+        except HTTPError as error:
+            raise self._silent(error) from None
+        finally:
+            response.close()
+
+    def _request(
+        self, method: str, path: str, query: Mapping[str, str] | None, headers: dict[str, str], data: bytes | None, *,
+        preload_content: bool, read_seconds: float | None,
+    ) -> BaseHTTPResponse:
+        from urllib3 import Timeout
+        from urllib3.exceptions import HTTPError
+
+        headers["User-Agent"] = "epkit"
+        self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, data)
+        url = self.server + path + (f"?{urlencode(query)}" if query else "")
+        try:
+            return self._api.rest_client.pool_manager.request(
+                method, url, body=data, headers=headers, retries=False, preload_content=preload_content,
+                timeout=Timeout(connect=CONNECT_SECONDS, read=read_seconds),
+            )
+        except (HTTPError, OSError) as error:
+            raise self._silent(error) from None
+
+    def _silent(self, error: Exception) -> EpkitError:
+        reason = str(error).rsplit(": ", 1)[-1].strip("()' ")
+        return EpkitError(f"The cluster at {self.server} does not answer: {reason}. See that it runs, and that kubectl reaches it.")
+
+
+def _decoded(response: BaseHTTPResponse) -> Any:
+    try:
+        return orjson.loads(response.data or b"null")
+    except orjson.JSONDecodeError:
+        return response.data.decode(errors="replace")
+
+
+def _warnings(response: BaseHTTPResponse) -> list[str]:
+    """The texts of the Warning headers (RFC 9110, obsolete there and used by Kubernetes)."""
+    found = (match for value in response.headers.getlist("Warning") for match in _WARNING.findall(value))
+    return [re.sub(r"\\(.)", r"\1", text) for text in found]
