@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _hinted: dict[str, int] = {}
 _passed: set[str] = set()
+_answered: set[str] = set()
 
 
 def start(chapter: str) -> Cluster:
@@ -64,10 +65,18 @@ def check(id: str) -> Card:
         raise AssertionError(f"the solution of {exercise.id} does not pass its check: {verdict.saw}")
     if not verdict.ok:
         return Card("✖", f"{exercise.id} not yet", verdict.saw)
-    if exercise.id not in _passed:
-        _passed.add(exercise.id)
-        kept.record("passed", exercise.id)
-    return Card("✔", f"{exercise.id} done", verdict.saw)
+    return Card("✔", f"{exercise.id} done", verdict.saw + _remember(exercise))
+
+
+def _remember(exercise: Exercise) -> str:
+    """Write down that an exercise is done, once; returns what to say where that failed, else nothing."""
+    _passed.add(exercise.id)
+    try:
+        if exercise.id not in kept.read().passed:
+            kept.record("passed", exercise.id)
+    except EpkitError as error:
+        return f" {error}"
+    return ""
 
 
 def look(exercise: Exercise, cluster: Cluster) -> Verdict:
@@ -75,7 +84,9 @@ def look(exercise: Exercise, cluster: Cluster) -> Verdict:
     cluster.settle()
     if cluster.client.find("namespaces", exercise.namespace) is None:
         return Verdict(
-            False, f"the namespace {exercise.namespace} is gone. Call again({exercise.id!r}) to get it back."
+            False,
+            f"the namespace {exercise.namespace} is not there: it was deleted, or this chapter was not started here. "
+            f"Call again({exercise.id!r}) to get it back.",
         )
     try:
         return exercise.check(cluster, exercise.namespace)
@@ -84,10 +95,11 @@ def look(exercise: Exercise, cluster: Cluster) -> Verdict:
 
 
 def again(id: str) -> Card:
-    """Put one exercise back to its start."""
+    """Put one exercise back to its start. A stage of an incident starts with the earlier stages solved."""
     exercise = exercise_of(str(id))
     prepare(exercise, _connected(exercise))
-    return Card("↺", f"{exercise.id} again", f"the namespace {exercise.namespace} is as it was at the start.")
+    start = f"when {exercise.after} was solved" if exercise.after else "at the start"
+    return Card("↺", f"{exercise.id} again", f"the namespace {exercise.namespace} is as it was {start}.")
 
 
 def hint(id: str) -> Card:
@@ -120,25 +132,33 @@ def progress(reset: bool = False) -> Table:
     if reset:
         where = kept.reset()
         _passed.clear()
+        _answered.clear()
         return Table(
             [f"Your progress starts anew. The old file is kept as {where}." if where else "There was none yet."]
         )
-    done = kept.read()
     lines = []
-    for chapter in chapters().values():
+    try:
+        done = kept.read()
+    except EpkitError as error:
+        done, lines = kept.Done(), [str(error)]
+    for number, chapter in enumerate(chapters().values()):
         count = sum(1 for one in chapter.exercises if one.id in done.passed or one.id in _passed)
-        total = len(chapter.exercises)
-        bar = "■" * count + "□" * (total - count)
-        lines.append(
-            f"{chapter.id}. {chapter.title:<48} {bar:<6} {count} of {total} exercises, {chapter.minutes} minutes"
+        right = sum(1 for one in chapter.quizzes if done.answered.get(one.id) or one.id in _answered)
+        bar = "■" * count + "□" * (len(chapter.exercises) - count)
+        lines.insert(
+            number,
+            f"{chapter.id}. {chapter.title:<44} {bar:<6} {count} of {len(chapter.exercises)} exercises, "
+            f"{right} of {len(chapter.quizzes)} quizzes, {chapter.minutes} minutes",
         )
     if done.unreadable:
-        lines.append(f"{done.unreadable} lines of {kept.path()} cannot be read; they are left as they are.")
+        lines.append(f"{_lines(done.unreadable)} of {kept.path()} cannot be read and stay as they are.")
     if done.foreign:
-        lines.append(
-            f"{done.foreign} lines of {kept.path()} are of another version of epkit; they are left as they are."
-        )
+        lines.append(f"{_lines(done.foreign)} of {kept.path()} are of another version of epkit and stay as they are.")
     return Table(lines)
+
+
+def _lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count} lines"
 
 
 # -- what is shown -------------------------------------------------------------------------------------------------
@@ -239,8 +259,14 @@ class Question(Choice):
 
     def answer(self, option: str) -> str:
         right = self.options.index(option) == self._entry.right
-        kept.record("answered", self._entry.id, right=right)
-        return f"{'✔ Right' if right else '✖ Not quite'}. {self._entry.why}"
+        if right:
+            _answered.add(self._entry.id)
+        said = f"{'✔ Right' if right else '✖ Not quite'}. {self._entry.why}"
+        try:
+            kept.record("answered", self._entry.id, right=right)
+        except EpkitError as error:
+            return f"{said} {error}"
+        return said
 
 
 def _connected(exercise: Exercise) -> Cluster:
