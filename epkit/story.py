@@ -124,6 +124,12 @@ class Story:
         """What became of which object between two moments."""
         return Difference(self._objects(first), self._objects(second))
 
+    def sequence(self, what: str, since: float | str | None = None, namespace: str = "default") -> Diagram:
+        """Draw who wrote what, when, for a Service and its pods; `since` a moment, or after a resource version."""
+        from epkit.views import sequence
+
+        return sequence.of_service(self, what, namespace, since)
+
     def export(self, path: str | Path) -> Path:
         """Write the story to a file, for :func:`replay`."""
         document = {

@@ -52,13 +52,24 @@ class Diagram:
 
 
 def _labelled(svg: str, sentence: str) -> str:
-    """The SVG without Graphviz's preamble and tooltips, with a title and a label."""
+    """The SVG without Graphviz's preamble and tooltips, with a title and a label, no wider than a page."""
     start = svg.index("<svg")
     end = svg.index(">", start)
     label = _NOT_XML.sub("\ufffd", sentence)
-    head = f'{svg[start:end]} role="img" aria-label={quoteattr(label)}>\n<title>{escape(label)}</title>'
-    return head + _TOOLTIP.sub("", svg[end + 1 :]).strip() + "\n"
+    head = f'{_SIZE.sub(_fitted, svg[start:end], count=1)} role="img" aria-label={quoteattr(label)}>'
+    return f"{head}\n<title>{escape(label)}</title>" + _TOOLTIP.sub("", svg[end + 1 :]).strip() + "\n"
 
 
+def _fitted(size: re.Match[str]) -> str:
+    """Width and height in pixels; JupyterLab cuts off what is wider than a cell, so that becomes smaller."""
+    pixels = 4 / 3 if size["unit"] else 1.0
+    width, height = float(size["width"]) * pixels, float(size["height"]) * pixels
+    scale = min(1.0, WIDEST / width)
+    return f'width="{width * scale:.0f}" height="{height * scale:.0f}"'
+
+
+#: The widest picture, in pixels.
+WIDEST = 900
+_SIZE = re.compile(r'width="(?P<width>[\d.]+)(?P<unit>pt)?" height="(?P<height>[\d.]+)(?:pt)?"')
 _TOOLTIP = re.compile(r"<title>[^<]*</title>\n?")
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

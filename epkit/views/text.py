@@ -18,7 +18,7 @@ _WIDTHS = (
     "556 556 556 556 333 500 278 556 500 722 500 500 500 334 260 334 584"
 )
 _WIDTH_OF = {chr(32 + place): int(width) for place, width in enumerate(_WIDTHS.split())}
-_ROOM = 1.06  # another font may stand in for Helvetica
+_ROOM = 1.13  # another font may stand in for Helvetica
 
 
 def clean(text: object) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from epkit.objects import Obj
-from epkit.story import Past
+from epkit.objects import Obj, copy
+from epkit.story import Past, Story, Written
 
 MOMENT = 1_767_225_600.0
 READY = {"ready": True, "serving": True, "terminating": False}
@@ -76,8 +76,7 @@ def cluster(*objects: Obj) -> Past:
     for obj in objects:
         meta = obj["metadata"]
         key = f"{meta['namespace']}/{meta['name']}" if "namespace" in meta else meta["name"]
-        plural = {"Endpoints": "endpoints"}.get(obj["kind"], obj["kind"].lower() + "s")
-        of_kind.setdefault(plural, {})[key] = obj
+        of_kind.setdefault(plural_of(obj), {})[key] = obj
     return Past(of_kind, MOMENT)
 
 
@@ -96,3 +95,47 @@ def crowd(number: int, *, zones: int = 3, nodes: int = 9, places: int = 100) -> 
 
 def _meta(name: str) -> Obj:
     return {"name": name, "namespace": "default", "resourceVersion": "1", "creationTimestamp": "2026-01-01T00:00:00Z"}
+
+
+class Told:
+    """A story as it is told: each write a second after the last, unless `at` says otherwise."""
+
+    def __init__(self, *beginning: Obj) -> None:
+        self._beginning: dict[str, list[Obj]] = {}
+        for obj in beginning:
+            self._beginning.setdefault(plural_of(obj), []).append(obj)
+        self._last = {(plural_of(obj), obj["metadata"]["name"]): obj for obj in beginning}
+        self._writes: list[Written] = []
+
+    def write(self, obj: Obj, who: str = "kubectl/v1.36.0 (linux/amd64)", at: float | None = None) -> Told:
+        key = (plural_of(obj), obj["metadata"]["name"])
+        old = self._last.get(key)
+        return self._add("ADDED" if old is None else "MODIFIED", obj, old, who, at)
+
+    def delete(self, obj: Obj, who: str = "kubectl/v1.36.0 (linux/amd64)", at: float | None = None) -> Told:
+        return self._add("DELETED", obj, self._last.pop((plural_of(obj), obj["metadata"]["name"])), who, at)
+
+    def _add(self, event: str, obj: Obj, old: Obj | None, who: str, at: float | None) -> Told:
+        number = len(self._writes) + 1
+        moment = MOMENT + (number if at is None else at)
+        self._writes.append(Written(moment, who, event, plural_of(obj), number + 100, old, obj))
+        if event != "DELETED":
+            self._last[plural_of(obj), obj["metadata"]["name"]] = obj
+        return self
+
+    @property
+    def story(self) -> Story:
+        end = self._writes[-1].at + 1 if self._writes else MOMENT
+        return Story(self._beginning, self._writes, MOMENT, end)
+
+
+def plural_of(obj: Obj) -> str:
+    return "endpoints" if obj["kind"] == "Endpoints" else obj["kind"].lower() + "s"
+
+
+def changed(obj: Obj, **parts: Obj) -> Obj:
+    """The object with parts of it replaced; of its metadata and spec, only the fields that are given."""
+    new = copy(obj)
+    for part, value in parts.items():
+        new[part] = {**new.get(part, {}), **value}
+    return new
