@@ -105,11 +105,10 @@ class Traffic:
 
     def connect(self, source: Source, address: str, port: int, protocol: str = "TCP") -> Connection:
         """Open a connection: one packet through the rules, and a look at who listens where it comes out."""
-        family = _family(address)
-        if _family(source.address) != family:
-            return Connection(UNREACHABLE, address, port, source.address)
         if address == source.address or ipaddress.ip_address(address).is_loopback:
             return self._local(source, address, port)
+        if _family(source.address) != _family(address):
+            return Connection(UNREACHABLE, address, port, source.address)
         walk = self._walk(source.node, source.address, address, port, protocol, source.pod)
         return self._end(walk, source.node, address, port, source.address, protocol, source.pod)
 

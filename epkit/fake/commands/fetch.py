@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from epkit.fake.commands.run import Run
-from epkit.fake.traffic import ANSWERED, REFUSED, TIMED_OUT, Connection
+from epkit.fake.traffic import ANSWERED, REFUSED, TIMED_OUT, UNREACHABLE, Connection
 from epkit.fake.webservers import HttpReply, HttpRequest
 
 #: seconds until Linux gives up a connection that nobody answers (``net.ipv4.tcp_syn_retries = 6``)
@@ -117,15 +117,15 @@ def _resolve(run: Run, done: Fetched, limits: Limits, families: tuple[str, ...])
 
 
 def _connect(run: Run, done: Fetched, limits: Limits) -> Generator[float, None, None]:
-    """Try one address after the other; the last failure counts."""
+    """Try one address after the other. Where none answers, what the first one that can be reached did is told."""
     for address in done.addresses:
-        done.address = address
-        done.connection = run.network.connect(address, done.url.port)
-        if done.connection.outcome == ANSWERED:
-            done.problem = ""
+        connection = run.network.connect(address, done.url.port)
+        if connection.outcome == ANSWERED:
+            done.address, done.connection, done.problem = address, connection, ""
             return
-        done.problem = done.connection.outcome
-        if done.problem == TIMED_OUT:
+        if done.problem in ("", UNREACHABLE):
+            done.address, done.connection, done.problem = address, connection, connection.outcome
+        if connection.outcome == TIMED_OUT:
             yield limits.shortest
 
 
