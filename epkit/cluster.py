@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import os
 import shlex
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -19,9 +18,10 @@ if TYPE_CHECKING:
     from epkit.executed import Executed
     from epkit.fake.controllers.framework import Controller
     from epkit.fake.plane import Plane
-    from epkit.fake.server import Server
     from epkit.kubectl import Completed
+    from epkit.live.view import LiveView
     from epkit.story import Difference, Past, Story, Writes
+    from epkit.targets.base import Target
     from epkit.traffic import Responses
     from epkit.views.diagram import Diagram
     from epkit.why import Report
@@ -78,30 +78,26 @@ class Cluster:
         namespace: where ``kubectl`` works when a command names no namespace.
     """
 
-    def __init__(self, options: dict[str, Any]) -> None:
-        from epkit.fake.plane import EPOCH, InProcess, WithExec
-        from epkit.targets.fake import make
+    def __init__(self, options: dict[str, Any], target: Target | None = None) -> None:
+        if target is None:
+            from epkit.targets.builtin import BuiltIn
 
+            target = BuiltIn(options)
         self.options = dict(options)
-        given: dict[str, Any] = {key: str(value) if key == "nodes" else value for key, value in options.items()}
-        if os.environ.get("EPKIT_MODE"):
-            # Under test, and where stored outputs are made, time starts at a fixed moment.
-            given.setdefault("start", EPOCH)
-        self._plane: Plane = make(**given)
-        self._server: Server | None = None
-        self._folder: Path | None = None
-        self.transport: Transport = WithExec(self._plane, "kubectl", time.sleep)
-        self.client = Client(InProcess(self._plane, "epkit"))
-        self.namespace = "default"
+        self.target = target
+        self.transport: Transport = target.transport
+        self.client: Client = target.client
+        self.namespace = target.namespace
         self.closed = False
         atexit.register(self.close)
 
     def __repr__(self) -> str:
-        if self.closed:
-            return "<Cluster: closed>"
-        nodes = len(self.client.list("nodes"))
-        noun = "node" if nodes == 1 else "nodes"
-        return f"<Cluster: built-in, Kubernetes v1.36, {nodes} {noun}, {self._plane.pace.name} clock>"
+        return "<Cluster: closed>" if self.closed else f"<Cluster: {self.target.describe()}>"
+
+    @property
+    def _plane(self) -> Plane:
+        """The built-in control plane. Raises EpkitError on any other target."""
+        return self.target.plane
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -143,7 +139,7 @@ class Cluster:
         namespace = namespace or self.namespace
         if not container and (found := self.client.find("pods", pod, namespace)) is not None:
             container = str(found["spec"]["containers"][0]["name"])
-        return self._plane.exec(namespace, pod, container, words, stdin, time.sleep)
+        return self.target.exec(namespace, pod, container, words, stdin)
 
     def request(
         self, url: str, *, from_pod: str = "", from_node: str = "", n: int = 1, over: float = 0.0, namespace: str = ""
@@ -162,44 +158,24 @@ class Cluster:
         >>> cluster.request("http://web", from_pod="client", n=100)
         100 requests from pod client to http://web: web-abc answered 52, web-def 48.
         """
-        from epkit.fake.sending import send
-
         self._check()
         if n < 1 or over < 0:
             raise EpkitError(f"request sends 1 request or more, over 0 seconds or more; not n={n}, over={over:g}.")
         if from_pod and from_node:
             raise EpkitError("A request comes from a pod or from a node: give from_pod or from_node, not both.")
-        nodes = self._plane.kubelet.nodes
-        if not nodes:
-            raise EpkitError("This cluster has no nodes, so there is nowhere to send from. Connect with nodes=3.")
-        namespace, traffic = namespace or self.namespace, self._plane.traffic
-        if from_pod:
-            source = traffic.from_pod(namespace, from_pod)
-        else:
-            source = traffic.from_node(from_node or next(iter(nodes)), namespace)
-        return send(self._plane, source, url, n, over)
+        return self.target.request(url, namespace or self.namespace, from_pod, from_node, n, over)
 
     @cached_property
     def api(self) -> Api:
         """The official Python client, on this cluster: ``cluster.api.discovery.list_namespaced_endpoint_slice(…)``."""
-        from epkit.targets.pool import api_client
-
         self._check()
-        return Api(api_client(self._plane))
+        return Api(self.target.api_client())
 
     @property
     def kubeconfig(self) -> Path:
         """A kubeconfig for this cluster, for programs outside the kernel. It goes when the cluster is closed."""
-        from epkit.fake import kubeconfig
-        from epkit.fake.server import Server
-
         self._check()
-        if self._server is None or self._folder is None:
-            self._folder = kubeconfig.private_folder()
-            self._server = Server(self._plane).start()
-            text = kubeconfig.content(self._server.url, self._server.secret, self.namespace)
-            kubeconfig.write(self._folder / "kubeconfig", text)
-        return self._folder / "kubeconfig"
+        return self.target.kubeconfig()
 
     def show(self, what: str) -> Diagram:
         """Draw a Service and everything behind it: slices, endpoints, pods, nodes, zones.
@@ -222,6 +198,19 @@ class Cluster:
         self._check()
         return why(self.client, *what, namespace=self.namespace)
 
+    def live(self, what: str) -> LiveView:
+        """Follow a Service beside the notebook: topology, slices with what changed, who wrote what; and hold its clock.
+
+        Raises:
+            EpkitError: there is no such Service; the text names the nearest ones.
+
+        >>> cluster.live("svc/web")
+        """
+        from epkit.live.view import open_view
+
+        self._check()
+        return open_view(self, self._plane, what, self._live_views)
+
     def source(self, controller: str) -> str:
         """The Python source of a controller's heart, such as ``"endpointslice"``: it is meant to be read."""
         import inspect
@@ -237,36 +226,33 @@ class Cluster:
     @property
     def now(self) -> float:
         """The cluster's time, in seconds since the epoch."""
-        return self._plane.clock.now
+        return self.target.now()
 
     @property
     def paused(self) -> bool:
         """Does time stand still?"""
-        return self._plane.pace.name == "paused"
+        return self.target.paused
 
     def moment_of(self, version: int) -> float | None:
         """When the write with this resource version happened, in seconds since the epoch; None if that is not known."""
-        for event in reversed(self._plane.store.history):
-            if event.version <= version:
-                return event.time if event.version == version else None
-        return None
+        return self.target.moment_of(version)
 
     def settle(self) -> None:
         """Wait until the cluster has come to rest. The built-in one jumps over waits that end by themselves."""
         self._check()
-        self._plane.settle()
+        self.target.settle()
 
     def sleep(self, seconds: float) -> None:
         """Let the cluster's time pass: leases, back-off and tolerations too."""
         self._check()
         if seconds < 0:
             raise EpkitError(f"Time does not run backwards: sleep takes 0 seconds or more, not {seconds:g}.")
-        self._plane.sleep(seconds)
+        self.target.sleep(seconds)
 
     def step(self) -> str | None:
         """Do the next single thing and return what it was, or None when nothing is left to do."""
         self._check()
-        return self._plane.step()
+        return self.target.step()
 
     def pause(self) -> None:
         """Stop time: nothing moves any more but by :meth:`step` and :meth:`sleep`."""
@@ -295,10 +281,8 @@ class Cluster:
     @property
     def story(self) -> Story:
         """Everything that was written to this cluster, as far back as it remembers."""
-        from epkit.story import of_plane
-
         self._check()
-        return of_plane(self._plane)
+        return self.target.story()
 
     def events(self, *resources: str, namespace: str | None = None, who: str | None = None) -> Writes:
         """What was written, by whom, when.
@@ -336,11 +320,9 @@ class Cluster:
             return
         self.closed = True
         atexit.unregister(self.close)
-        if self._server is not None:
-            self._server.stop()
-        if self._folder is not None:
-            (self._folder / "kubeconfig").unlink(missing_ok=True)
-            self._folder.rmdir()
+        for view in self._live_views:
+            view.close()
+        self.target.close()
 
     def __enter__(self) -> Cluster:
         return self
@@ -349,12 +331,8 @@ class Cluster:
         self.close()
 
     def _set_clock(self, clock: str, speed: float = 1.0) -> None:
-        from epkit.targets.fake import pace_of
-
         self._check()
-        self._plane.set_pace(pace_of(clock, self._plane.clock.now, speed))
-        if clock == "realtime":
-            _ = self.kubeconfig  # the server's thread is what moves time on
+        self.target.set_clock(clock, speed)
 
     def _check(self) -> None:
         if self.closed:
