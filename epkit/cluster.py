@@ -88,6 +88,7 @@ class Cluster:
         self.transport: Transport = target.transport
         self.client: Client = target.client
         self.namespace = target.namespace
+        self._live_views: list[LiveView] = []
         self.closed = False
         atexit.register(self.close)
 
