@@ -1,0 +1,124 @@
+"""What a cluster can do depends on where it comes from: a target, and the powers it has.
+
+:class:`epkit.cluster.Cluster` is the same on every target. What a target lacks it refuses in one sentence, which names
+the power; a notebook's cell asks beforehand with ``%%needs``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from epkit.client import Client, Transport
+from epkit.errors import EpkitError
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
+    from epkit.executed import Executed
+    from epkit.fake.plane import Plane
+    from epkit.story import Story
+    from epkit.traffic import Responses
+
+#: power -> what it is, as a sentence goes on after "cannot"
+POWERS = {
+    "step": "be stepped by hand",
+    "pause": "stop or speed up time",
+    "controllers": "stop, start and slow down single controllers",
+    "history": "tell what was written before you connected",
+    "story": "tell what was written, by whom and when",
+    "exec": "run commands in containers",
+    "request": "send requests and tell who answered",
+}
+
+
+class Target:
+    """One place that a cluster comes from. A subclass says what it has; the rest is refused.
+
+    Attributes:
+        name: as in :func:`epkit.connect`.
+        powers: the keys of :data:`POWERS` that it has.
+        transport: the way to its API server for kubectl.
+        client: epkit's own client.
+        namespace: where commands work that name none.
+    """
+
+    name = ""
+    powers: frozenset[str] = frozenset()
+    transport: Transport
+    client: Client
+    namespace = "default"
+
+    def describe(self) -> str:
+        """What it is, in a few words, for the text form of a Cluster."""
+        raise NotImplementedError
+
+    def kubeconfig(self) -> Path:
+        """A kubeconfig for programs outside the kernel."""
+        raise NotImplementedError
+
+    def api_client(self) -> ApiClient:
+        """The official client's way to it."""
+        raise NotImplementedError
+
+    def now(self) -> float:
+        """Its time, in seconds since the epoch."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Wait until it has come to rest."""
+        raise NotImplementedError
+
+    def sleep(self, seconds: float) -> None:
+        """Let its time pass."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End what was started for it."""
+
+    # -- powers, refused where a target has them not -----------------------------------------------------------------
+
+    @property
+    def paused(self) -> bool:
+        return False
+
+    @property
+    def plane(self) -> Plane:
+        """The built-in control plane."""
+        raise self.lacks("controllers")
+
+    def moment_of(self, version: int) -> float | None:
+        """When the write with this resource version happened; None where that is not known."""
+        return None
+
+    def step(self) -> str | None:
+        raise self.lacks("step")
+
+    def set_clock(self, clock: str, speed: float) -> None:
+        raise self.lacks("pause")
+
+    def story(self) -> Story:
+        raise self.lacks("story")
+
+    def exec(self, namespace: str, pod: str, container: str, words: Sequence[str], stdin: str) -> Executed:
+        raise self.lacks("exec")
+
+    def request(self, url: str, namespace: str, from_pod: str, from_node: str, n: int, over: float) -> Responses:
+        raise self.lacks("request")
+
+    def lacks(self, power: str) -> EpkitError:
+        """The refusal of something that this target cannot do."""
+        return EpkitError(
+            f"This cluster ({self.describe()}) cannot {POWERS[power]}. The built-in one can: "
+            'epkit.connect("fake") in a new kernel.'
+        )
+
+
+def given(options: dict[str, Any], known: Sequence[str], target: str) -> None:
+    """Refuse options that a target does not know."""
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise EpkitError(
+            f"The target {target} has no option {unknown[0]!r}. It has: {', '.join(known) or 'none'}."
+        )
