@@ -141,7 +141,7 @@ class Api:
         patched = patches.apply(patch_type, subresources.view(route, old), patch, subresources.schema(route))
         if route.subresource == "status":
             # The spec stays the stored one, shared; what the rules of the status may complete is copied.
-            own = {key: copy(patched[key]) for key in ("metadata", "status") if key in patched}
+            own: Obj = {key: copy(patched[key]) for key in ("metadata", "status") if key in patched}
             return self._patched(route, old, {**patched, **own}, options), False
         return self._patched(route, old, copy(patched), options), False
 
