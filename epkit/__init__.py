@@ -25,6 +25,7 @@ _HOMES = {
     "predict": "epkit.checks.engine",
     "quiz": "epkit.checks.engine",
     "progress": "epkit.checks.engine",
+    "doctor": "epkit.preflight",
     "EpkitError": "epkit.errors",
     "ApiError": "epkit.errors",
 }

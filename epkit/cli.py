@@ -19,6 +19,7 @@ from epkit.errors import EpkitError
 COMMANDS = {
     "up": ("epkit.targets.fake", "run a built-in cluster for terminals, until Ctrl-C"),
     "rules": ("epkit.proxy.commands", "print the rules that kube-proxy writes on a node"),
+    "doctor": ("epkit.preflight", "look whether everything that the course needs is in place"),
     "send": ("epkit.proxy.commands", "tell a packet's way through kube-proxy's rules"),
     "why": ("epkit.why.command", "say why a Service, or a pod behind it, gets no traffic"),
 }

@@ -57,7 +57,8 @@ def solve(id: str) -> None:
 @pytest.mark.parametrize("call", [engine.check, engine.hint, engine.solution, engine.again])
 @pytest.mark.parametrize(("given", "nearest"), [("1.22", "1.2"), ("4,1", "4.1"), ("ex-5-1", "5.1")])
 def test_an_unknown_exercise_is_answered_with_the_nearest(call: object, given: str, nearest: str) -> None:
-    with pytest.raises(EpkitError, match=rf"There is no exercise '{given}'\. Did you mean '{nearest}'\? There are: 1\.1"):
+    expected = rf"There is no exercise '{given}'\. Did you mean '{nearest}'\? There are: 1\.1"
+    with pytest.raises(EpkitError, match=expected):
         call(given)  # type: ignore[operator]
 
 
