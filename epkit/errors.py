@@ -11,6 +11,10 @@ class EpkitError(Exception):
     'No kubectl was found on PATH. Install kubectl 1.29 or newer, then run the cell again.'
     """
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows under a cell: the sentence, without the way to it through epkit's own code."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class ApiError(EpkitError):
     """What the API server refused, carrying the ``Status`` object that it answers with.

@@ -292,3 +292,13 @@ def test_buttons_choose_and_say_so() -> None:
     buttons = question._made().children[1]
     buttons.value = question.options[question._entry.right]
     assert question.chosen == buttons.value and "✔ Right" in question._said.value
+
+
+def test_a_notebook_shows_the_sentence_and_no_way_through_our_code() -> None:
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+
+    shell = InteractiveShell()
+    with capture_output() as shown:
+        shell.run_cell("from epkit import check\ncheck('9.9')")
+    assert shown.stdout.startswith("EpkitError: There is no exercise '9.9'.") and "File" not in shown.stdout
