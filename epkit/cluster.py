@@ -304,6 +304,12 @@ class Cluster:
         """Draw who wrote what, when, for a Service and its pods; `since` a moment, or after a resource version."""
         return self.story.sequence(what, since, self.namespace)
 
+    def packing(self, what: str, since: float | str | None = None) -> Diagram:
+        """Draw the filled and free places of a Service's slices: now, or since a moment or after a resource version."""
+        controller = self._plane.controllers.get("endpointslice-controller")
+        places = controller.options["max_endpoints_per_slice"] if controller else 100
+        return self.story.packing(what, since, self.namespace, places)
+
     def export(self, path: str | Path) -> Path:
         """Write the story of this cluster to a file; :func:`epkit.replay` reads it anywhere."""
         return self.story.export(path)

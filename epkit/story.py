@@ -130,6 +130,14 @@ class Story:
 
         return sequence.of_service(self, what, namespace, since)
 
+    def packing(
+        self, what: str, since: float | str | None = None, namespace: str = "default", places: int = 100
+    ) -> Diagram:
+        """Draw the filled and free places of a Service's slices: now, or since a moment or after a resource version."""
+        from epkit.views import packing
+
+        return packing.of_service(self, what, namespace, since, places)
+
     def export(self, path: str | Path) -> Path:
         """Write the story to a file, for :func:`replay`."""
         document = {
