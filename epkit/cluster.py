@@ -132,7 +132,7 @@ class Cluster:
         Raises:
             ApiError: there is no such pod or container, or it does not run.
 
-        >>> cluster.exec("client", "curl -s http://web").code
+        >>> cluster.exec("client", "curl -s http://web").returncode
         0
         """
         self._check()

@@ -1,4 +1,5 @@
 """What came of a command in a container."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -14,17 +15,19 @@ class Executed:
 
     stdout: str
     stderr: str
-    code: int
+    returncode: int
 
     @property
     def ok(self) -> bool:
-        return self.code == 0
+        return self.returncode == 0
 
     def __str__(self) -> str:
         return self.stdout
 
     def __repr__(self) -> str:
         text = self.stdout + self.stderr
-        if self.code:
-            text += ("" if text.endswith("\n") or not text else "\n") + f"command terminated with exit code {self.code}"
+        if self.returncode:
+            text += (
+                "" if text.endswith("\n") or not text else "\n"
+            ) + f"command terminated with exit code {self.returncode}"
         return text.removesuffix("\n")

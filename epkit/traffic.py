@@ -1,4 +1,5 @@
 """What came of many requests: who answered, how often, and what was refused or lost."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -84,8 +85,10 @@ class Responses:
         """The result in words: its text form, and the alternative text of its picture."""
         count = len(self.items)
         subject = f"{count} request{'s' if count != 1 else ''} from {self.sender} to {self.url}"
-        parts = [f"{pod} answered {number}" if index == 0 else f"{pod} {number}"
-                 for index, (pod, number) in enumerate(self.by_pod.items())]
+        parts = [
+            f"{pod} answered {number}" if index == 0 else f"{pod} {number}"
+            for index, (pod, number) in enumerate(self.by_pod.items())
+        ]
         others = self.answered - sum(self.by_pod.values())
         if others:
             parts.append(f"something that is no pod answered {others}")
@@ -109,6 +112,8 @@ class Responses:
 
 _OUTCOMES = (ANSWERED, REFUSED, TIMED_OUT, UNRESOLVED, FAILED)
 _WORDS = {
-    REFUSED: "refused", TIMED_OUT: "timed out", UNRESOLVED: "failed, for the name was not found",
+    REFUSED: "refused",
+    TIMED_OUT: "timed out",
+    UNRESOLVED: "failed, for the name was not found",
     FAILED: "failed, for the other side does not speak HTTP",
 }

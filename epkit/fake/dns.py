@@ -12,6 +12,7 @@ Outside the cluster there is nothing: the resolver that CoreDNS forwards to answ
 Source: ``plugin/kubernetes`` of CoreDNS 1.14 (parse.go, kubernetes.go, reverse.go) with kubeadm's Corefile: ``pods
 insecure``, ``ttl 30``, ``loadbalance``.
 """
+
 from __future__ import annotations
 
 import ipaddress
@@ -132,7 +133,8 @@ class Dns:
         records = [Record(name, "SRV", host, weight=weight, port=port) for host, port in places]
         extra = dict.fromkeys(
             Record(target.name, "A" if _version(target.address) == 4 else "AAAA", target.address)
-            for target in targets if target.address
+            for target in targets
+            if target.address
         )
         return Reply(NOERROR, tuple(records), tuple(extra))
 

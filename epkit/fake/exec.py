@@ -9,6 +9,7 @@ kubectl. Whoever drives it holds the loop's lock around :meth:`Session.advance`,
 Source: ``pkg/registry/core/pod/strategy.go`` (ExecLocation), ``pkg/kubelet/kubelet_pods.go`` (GetExec) and
 ``k8s.io/kubelet/pkg/cri/streaming`` of Kubernetes v1.36.
 """
+
 from __future__ import annotations
 
 import math
@@ -206,8 +207,10 @@ def open_session(
         raise NotStarted.because(f'unable to upgrade connection: container not found ("{name}")')
     if worker.node.stopped:
         target = f"https://{worker.node.internal_ip}:10250/exec/{namespace}/{pod}/{name}"
-        raise NotStarted.because(f'error sending request: Post "{target}": dial tcp {worker.node.internal_ip}:10250: '
-                                 "connect: no route to host")
+        raise NotStarted.because(
+            f'error sending request: Post "{target}": dial tcp {worker.node.internal_ip}:10250: '
+            "connect: no route to host"
+        )
     found = next(each for each in worker.everyone if each.name == name)
     if not found.running:
         if found.state == "terminated":

@@ -2,26 +2,40 @@
 
 Source: ``k8s.io/apiserver/pkg/server/healthz/healthz.go`` of Kubernetes v1.36.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 _START = (
-    "start-apiserver-admission-initializer", "generic-apiserver-start-informers",
-    "priority-and-fairness-config-consumer", "priority-and-fairness-filter",
-    "storage-object-count-tracker-hook", "start-system-namespaces-controller",
+    "start-apiserver-admission-initializer",
+    "generic-apiserver-start-informers",
+    "priority-and-fairness-config-consumer",
+    "priority-and-fairness-filter",
+    "storage-object-count-tracker-hook",
+    "start-system-namespaces-controller",
     "start-cluster-authentication-info-controller",
-    "start-kube-apiserver-identity-lease-controller", "start-kube-apiserver-identity-lease-garbage-collector",
-    "start-legacy-token-tracking-controller", "start-service-ip-repair-controllers", "rbac/bootstrap-roles",
-    "scheduling/bootstrap-system-priority-classes", "priority-and-fairness-config-producer",
-    "bootstrap-controller", "start-kubernetes-service-cidr-controller", "aggregator-reload-proxy-client-cert",
-    "start-kube-aggregator-informers", "apiservice-status-local-available-controller",
-    "apiservice-status-remote-available-controller", "apiservice-registration-controller",
-    "apiservice-discovery-controller", "kube-apiserver-autoregistration",
+    "start-kube-apiserver-identity-lease-controller",
+    "start-kube-apiserver-identity-lease-garbage-collector",
+    "start-legacy-token-tracking-controller",
+    "start-service-ip-repair-controllers",
+    "rbac/bootstrap-roles",
+    "scheduling/bootstrap-system-priority-classes",
+    "priority-and-fairness-config-producer",
+    "bootstrap-controller",
+    "start-kubernetes-service-cidr-controller",
+    "aggregator-reload-proxy-client-cert",
+    "start-kube-aggregator-informers",
+    "apiservice-status-local-available-controller",
+    "apiservice-status-remote-available-controller",
+    "apiservice-registration-controller",
+    "apiservice-discovery-controller",
+    "kube-apiserver-autoregistration",
 )
 _HOOKS = [
     *(f"poststarthook/{name}" for name in _START),
-    "autoregister-completion", "poststarthook/apiservice-openapi-controller",
+    "autoregister-completion",
+    "poststarthook/apiservice-openapi-controller",
     "poststarthook/apiservice-openapiv3-controller",
 ]
 CHECKS: dict[str, list[str]] = {

@@ -3,6 +3,7 @@
 Source: ``pkg/registry/core/pod/strategy.go`` (LogLocation), ``pkg/apis/core/validation`` (ValidatePodLogOptions) and
 ``pkg/kubelet/kubelet_pods.go`` (validateContainerLogStatus) of Kubernetes v1.36.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping

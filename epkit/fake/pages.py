@@ -1,4 +1,5 @@
 """The pages that come with the images of web servers."""
+
 from __future__ import annotations
 
 NGINX_ROOT, HTTPD_ROOT = "/usr/share/nginx/html", "/usr/local/apache2/htdocs"

@@ -403,7 +403,7 @@ class WithExec(InProcess):
     def exec(self, namespace: str, pod: str, container: str, command: list[str], stdin: str) -> tuple[str, str, int]:
         """What ``pods/exec`` does over a WebSocket: run a command; its stdout, stderr and exit code."""
         done = self._whole.exec(namespace, pod, container, command, stdin, self._sleep)
-        return done.stdout, done.stderr, done.code
+        return done.stdout, done.stderr, done.returncode
 
 
 def _own(body: Obj) -> Obj:

@@ -3,6 +3,7 @@
 exec needs a connection that can be upgraded: :mod:`epkit.fake.websocket` serves that. What comes here instead is told
 why it is not served.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping

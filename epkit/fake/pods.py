@@ -2,6 +2,7 @@
 
 Source: ``pkg/registry/core/pod/strategy.go`` (validateContainer) of Kubernetes v1.36.
 """
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

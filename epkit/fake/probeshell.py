@@ -6,6 +6,7 @@ will matter. So what a command writes goes to a copy of the files, and a request
 Commands that are not simulated (``pg_isready``, ``redis-cli ping``) are taken to be there and to succeed, as an image's
 own health check does while all is well.
 """
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

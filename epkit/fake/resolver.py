@@ -5,6 +5,7 @@ name with fewer than five dots is tried with every suffix first and as it is las
 
 Source: resolv.conf(5) and the resolver of glibc; ``pkg/kubelet/network/dns`` of Kubernetes v1.36.
 """
+
 from __future__ import annotations
 
 import ipaddress

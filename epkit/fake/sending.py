@@ -1,4 +1,5 @@
 """Many requests from one place of the built-in cluster: what :meth:`epkit.cluster.Cluster.request` does there."""
+
 from __future__ import annotations
 
 from collections.abc import Generator
@@ -30,7 +31,9 @@ def send(plane: Plane, source: Source, url: str, n: int, over: float = 0.0) -> R
     try:
         target = Url.parse(url)
     except ValueError as error:
-        raise EpkitError(f"{url!r} is no URL that can be asked: {error}. Expected one such as http://web:80/.") from None
+        raise EpkitError(
+            f"{url!r} is no URL that can be asked: {error}. Expected one such as http://web:80/."
+        ) from None
     items = []
     for number in range(n):
         if over and number:
@@ -79,4 +82,3 @@ def _at_once(steps: Generator[float, None, Found]) -> Found:
     except StopIteration as end:
         found: Found = end.value
         return found
-

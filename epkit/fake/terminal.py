@@ -1,4 +1,5 @@
 """A terminal's line discipline, for ``kubectl exec -it``: what is typed is shown, and given on line by line."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

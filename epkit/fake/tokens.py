@@ -5,6 +5,7 @@ nobody who he is.
 
 Source: ``pkg/registry/core/serviceaccount/storage/token.go`` and ``pkg/serviceaccount/claims.go`` of Kubernetes v1.36.
 """
+
 from __future__ import annotations
 
 import base64

@@ -8,6 +8,7 @@ There are no packets. Where a connection goes is decided by the rules that :mod:
 node, from the Services and EndpointSlices of this moment; what happens there, by whether a container listens on that
 port. NetworkPolicies are stored and, as with a network plugin that does not know them, have no effect.
 """
+
 from __future__ import annotations
 
 import ipaddress

@@ -4,6 +4,7 @@ nginx and httpd serve the files of the container, so that a page written with ``
 gets. Images whose purpose is to tell who answers (whoami, hello-app, agnhost, serve_hostname) do so. An image that is
 not known answers with its host name. Databases and the like do not speak HTTP.
 """
+
 from __future__ import annotations
 
 import posixpath
@@ -141,9 +142,16 @@ def _hostname(server: _Server, request: HttpRequest) -> HttpReply:
 
 def _whoami(server: _Server, request: HttpRequest) -> HttpReply:
     lines = [
-        f"Hostname: {server.hostname}", "IP: 127.0.0.1", "IP: ::1", f"IP: {server.worker.ip}",
-        f"RemoteAddr: {request.client}:{_CLIENT_PORT}", f"{request.method} {request.path} HTTP/1.1",
-        f"Host: {request.host}", f"User-Agent: {request.agent}", "Accept: */*", "",
+        f"Hostname: {server.hostname}",
+        "IP: 127.0.0.1",
+        "IP: ::1",
+        f"IP: {server.worker.ip}",
+        f"RemoteAddr: {request.client}:{_CLIENT_PORT}",
+        f"{request.method} {request.path} HTTP/1.1",
+        f"Host: {request.host}",
+        f"User-Agent: {request.agent}",
+        "Accept: */*",
+        "",
     ]
     return HttpReply(200, "".join(f"{line}\n" for line in lines))
 

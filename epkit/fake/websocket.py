@@ -6,6 +6,7 @@ The end is a Status: Success, or a Failure with the exit code. Version 5 adds ``
 Source: ``k8s.io/apiserver/pkg/util/proxy/{websocket,streamtranslator}.go`` and
 ``k8s.io/client-go/tools/remotecommand/{v4,v5,websocket}.go`` of Kubernetes v1.36; KEP-4006.
 """
+
 from __future__ import annotations
 
 import asyncio

@@ -1,4 +1,5 @@
 """Who answered: an arrow from the client to each pod, as thick as its share of the requests, on nodes in zones."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -24,17 +25,34 @@ def of_responses(responses: Responses) -> Diagram:
 
 
 def _dot(responses: Responses) -> str:
-    graph = graphviz.Digraph("requests", graph_attr={"rankdir": "LR", "bgcolor": "transparent", "fontname": "sans-serif"})
-    graph.attr("node", shape="box", style="rounded,filled", fillcolor=palette.CARD, color=palette.INK,
-               fontcolor=palette.INK, fontname="sans-serif", fontsize="11")
+    graph = graphviz.Digraph(
+        "requests", graph_attr={"rankdir": "LR", "bgcolor": "transparent", "fontname": "sans-serif"}
+    )
+    graph.attr(
+        "node",
+        shape="box",
+        style="rounded,filled",
+        fillcolor=palette.CARD,
+        color=palette.INK,
+        fontcolor=palette.INK,
+        fontname="sans-serif",
+        fontsize="11",
+    )
     graph.attr("edge", fontname="sans-serif", fontsize="11", fontcolor=palette.INK)
     where = " in ".join(filter(None, (responses.node, responses.zone)))
     graph.node("client", graphviz.escape(f"{responses.sender}\n{where}").replace("\n", "\\n"), fillcolor=palette.HEAD)
     total = max(1, len(responses))
     for number, (zone, counts) in enumerate(_targets(responses).items()):
         with graph.subgraph(name=f"cluster_{number}") as box:
-            box.attr(label=f"zone {zone}" if zone else "", style="rounded,filled", color=palette.FAINT,
-                     fillcolor=palette.ZONE, labeljust="l", fontname="sans-serif", fontsize="11")
+            box.attr(
+                label=f"zone {zone}" if zone else "",
+                style="rounded,filled",
+                color=palette.FAINT,
+                fillcolor=palette.ZONE,
+                labeljust="l",
+                fontname="sans-serif",
+                fontsize="11",
+            )
             for name in counts:
                 box.node(f"pod {name}", graphviz.escape(name))
         for name, count in counts.items():

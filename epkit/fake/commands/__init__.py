@@ -12,6 +12,7 @@
 They have the options that people use, and refuse the others by name. Anything else is not found: exit code 127.
 Images that come without a shell in reality (pause, coredns, whoami, …) have none of them here.
 """
+
 from __future__ import annotations
 
 import posixpath

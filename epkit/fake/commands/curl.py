@@ -3,6 +3,7 @@
 ``-s -S -f -i -I -v -L -k -4 -6``, ``-o FILE``, ``-w FORMAT``, ``-m SECONDS``, ``--connect-timeout SECONDS``,
 ``-H 'Host: NAME'``, ``-X METHOD``, ``-A AGENT``. Its texts are those of curl 8.14.
 """
+
 from __future__ import annotations
 
 import posixpath
@@ -18,18 +19,38 @@ from epkit.fake.traffic import UNREACHABLE
 
 VERSION = "8.14.1"
 _FLAGS = {
-    "s": "silent", "S": "show-error", "f": "fail", "i": "include", "I": "head", "v": "verbose", "L": "location",
-    "k": "insecure", "4": "ipv4", "6": "ipv6", "N": "no-buffer",
+    "s": "silent",
+    "S": "show-error",
+    "f": "fail",
+    "i": "include",
+    "I": "head",
+    "v": "verbose",
+    "L": "location",
+    "k": "insecure",
+    "4": "ipv4",
+    "6": "ipv6",
+    "N": "no-buffer",
 }
 _VALUES = {
-    "o": "output", "w": "write-out", "m": "max-time", "H": "header", "X": "request", "A": "user-agent",
+    "o": "output",
+    "w": "write-out",
+    "m": "max-time",
+    "H": "header",
+    "X": "request",
+    "A": "user-agent",
     "": "connect-timeout",
 }
 _MORE = "curl: try 'curl --help' or 'curl --manual' for more information"
 #: problem -> exit code
 _CODES = {
-    fetch.UNRESOLVED: 6, fetch.REFUSED: 7, UNREACHABLE: 7, fetch.RESOLVING: 28, fetch.TIMED_OUT: 28, fetch.BAD_TLS: 35,
-    fetch.EMPTY: 52, fetch.UNTRUSTED: 60,
+    fetch.UNRESOLVED: 6,
+    fetch.REFUSED: 7,
+    UNREACHABLE: 7,
+    fetch.RESOLVING: 28,
+    fetch.TIMED_OUT: 28,
+    fetch.BAD_TLS: 35,
+    fetch.EMPTY: 52,
+    fetch.UNTRUSTED: 60,
 }
 
 

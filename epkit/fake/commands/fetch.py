@@ -1,4 +1,5 @@
 """What curl and wget have in common: from a URL to an answer, or to the reason why there is none."""
+
 from __future__ import annotations
 
 import re
@@ -16,9 +17,7 @@ UNRESOLVED, RESOLVING, EMPTY, BAD_TLS, UNTRUSTED = "unresolved", "resolving", "e
 
 
 #: scheme, user, host, port, path with query, fragment
-_URL = re.compile(
-    r"(?:([A-Za-z][\w+.-]*)://)?(?:[^/@]*@)?(\[[^\]]+\]|[^:/?#]+)(?::([^/?#]*))?([^#]*)(?:#.*)?"
-)
+_URL = re.compile(r"(?:([A-Za-z][\w+.-]*)://)?(?:[^/@]*@)?(\[[^\]]+\]|[^:/?#]+)(?::([^/?#]*))?([^#]*)(?:#.*)?")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -82,8 +81,15 @@ class Limits:
 
 
 def fetch(
-    run: Run, url: Url, method: str, agent: str, limits: Limits, *,
-    families: tuple[str, ...] = ("A", "AAAA"), host: str = "", trust: bool = False,
+    run: Run,
+    url: Url,
+    method: str,
+    agent: str,
+    limits: Limits,
+    *,
+    families: tuple[str, ...] = ("A", "AAAA"),
+    host: str = "",
+    trust: bool = False,
 ) -> Generator[float, None, Fetched]:
     """Resolve, connect, ask. Yields the seconds that pass while nobody answers."""
     start = run.now()
@@ -141,6 +147,15 @@ def _ask(
 
 
 __all__ = [
-    "BAD_TLS", "EMPTY", "REFUSED", "RESOLVING", "TIMED_OUT", "UNRESOLVED", "UNTRUSTED", "Fetched", "Limits", "Url",
+    "BAD_TLS",
+    "EMPTY",
+    "REFUSED",
+    "RESOLVING",
+    "TIMED_OUT",
+    "UNRESOLVED",
+    "UNTRUSTED",
+    "Fetched",
+    "Limits",
+    "Url",
     "fetch",
 ]

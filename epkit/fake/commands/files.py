@@ -1,4 +1,5 @@
 """cat, cp, echo, ls, mkdir, printf, rm, tee, test, touch: commands on the files of a container."""
+
 from __future__ import annotations
 
 import posixpath
@@ -220,6 +221,15 @@ def bracket(run: Run, args: list[str]) -> int:
 
 
 COMMANDS: dict[str, Command] = {
-    "cat": cat, "cp": cp, "echo": echo, "ls": ls, "mkdir": mkdir, "printf": printf, "rm": rm, "tee": tee, "test": test,
-    "[": bracket, "touch": touch,
+    "cat": cat,
+    "cp": cp,
+    "echo": echo,
+    "ls": ls,
+    "mkdir": mkdir,
+    "printf": printf,
+    "rm": rm,
+    "tee": tee,
+    "test": test,
+    "[": bracket,
+    "touch": touch,
 }

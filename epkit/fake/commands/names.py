@@ -1,4 +1,5 @@
 """getent and nslookup: which address is behind a name. nslookup prints as the one of BIND does."""
+
 from __future__ import annotations
 
 import ipaddress

@@ -1,4 +1,5 @@
 """The grammar of the simulated shell: text to pipelines of simple commands. See :mod:`.shell` for what there is."""
+
 from __future__ import annotations
 
 import re
@@ -7,10 +8,41 @@ from dataclasses import dataclass, field
 
 #: the longer ones first
 _OPERATORS = (
-    "2>&1", "1>&2", ">&2", "2>>", "1>>", "&&", "||", "2>", "1>", ">>", ">", "<", "|", ";", "&", "(", ")", "\n",
+    "2>&1",
+    "1>&2",
+    ">&2",
+    "2>>",
+    "1>>",
+    "&&",
+    "||",
+    "2>",
+    "1>",
+    ">>",
+    ">",
+    "<",
+    "|",
+    ";",
+    "&",
+    "(",
+    ")",
+    "\n",
 )
 _KEYWORDS = (
-    "for", "while", "until", "if", "case", "function", "do", "done", "then", "else", "fi", "esac", "{", "}", "[[",
+    "for",
+    "while",
+    "until",
+    "if",
+    "case",
+    "function",
+    "do",
+    "done",
+    "then",
+    "else",
+    "fi",
+    "esac",
+    "{",
+    "}",
+    "[[",
 )
 
 

@@ -4,6 +4,7 @@ A command is a function of a :class:`Run` and its arguments. It returns its exit
 generator: it yields the seconds of virtual time, or :data:`INPUT` to wait for more input; whoever drives it lets that
 pass. So nothing here knows whether time jumps or runs with the wall's.
 """
+
 from __future__ import annotations
 
 import posixpath

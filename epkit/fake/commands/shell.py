@@ -6,6 +6,7 @@ quotes, ``$NAME``, ``${NAME}``, ``${NAME:-default}``, ``$?``, ``$(command)``, ``
 
 What there is not, and says so: ``for``, ``while``, ``if``, ``case``, functions, ``&``, globs, arithmetic.
 """
+
 from __future__ import annotations
 
 import posixpath

@@ -1,4 +1,5 @@
 """date, env, false, hostname, id, ip, printenv, pwd, sleep, ss, true, whoami: what a container says of itself."""
+
 from __future__ import annotations
 
 import ipaddress

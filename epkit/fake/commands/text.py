@@ -1,4 +1,5 @@
 """grep, head, sort, tail, uniq, wc: filters, for what comes through a pipe."""
+
 from __future__ import annotations
 
 import re
@@ -121,6 +122,10 @@ def wc(run: Run, args: list[str]) -> Steps:
 
 
 COMMANDS: dict[str, Command] = {
-    "grep": grep, "head": _ends("head", first=True), "sort": sort, "tail": _ends("tail", first=False), "uniq": uniq,
+    "grep": grep,
+    "head": _ends("head", first=True),
+    "sort": sort,
+    "tail": _ends("tail", first=False),
+    "uniq": uniq,
     "wc": wc,
 }

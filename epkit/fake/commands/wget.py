@@ -1,4 +1,5 @@
 """wget as busybox has it: ``wget -qO- URL``, ``-O FILE``, ``-T SECONDS``, ``--spider``, ``-S``."""
+
 from __future__ import annotations
 
 import posixpath

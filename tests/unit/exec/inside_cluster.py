@@ -40,7 +40,10 @@ class Inside:
     def web(self, replicas: int = 3, name: str = "web", image: str = "nginx:1.29", **container: Any) -> list[str]:
         """A Deployment; the names of its pods."""
         labels = {"app": name}
-        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": image, **container}]}}
+        template = {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "c", "image": image, **container}]},
+        }
         spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
         meta = {"name": name, "namespace": "default"}
         self.api.create("deployments", {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec})

@@ -45,7 +45,9 @@ def test_a_service_whose_only_endpoint_is_elsewhere_drops_by_its_policy(inside) 
     here = inside.api.get("pods", pod, "default")["spec"]["nodeName"]
     address = inside.service(internalTrafficPolicy="Local")["spec"]["clusterIP"]
     traffic = inside.plane.traffic
-    outcomes = {node: traffic.connect(traffic.from_node(node), address, 80).outcome for node in inside.plane.kubelet.nodes}
+    outcomes = {
+        node: traffic.connect(traffic.from_node(node), address, 80).outcome for node in inside.plane.kubelet.nodes
+    }
     assert outcomes.pop(here) == ANSWERED
     assert set(outcomes.values()) == {TIMED_OUT}
 
@@ -56,7 +58,9 @@ def test_zone_hints_keep_traffic_in_the_zone(inside) -> None:
     traffic = inside.plane.traffic
     for node, state in inside.plane.kubelet.nodes.items():
         source = traffic.from_node(node)
-        zones = {found.worker.node.spec.zone for _ in range(12) if (found := traffic.connect(source, address, 80)).worker}
+        zones = {
+            found.worker.node.spec.zone for _ in range(12) if (found := traffic.connect(source, address, 80)).worker
+        }
         assert zones == {state.spec.zone}
 
 

@@ -28,7 +28,7 @@ def test_files_are_made_listed_read_and_removed(inside) -> None:
 )
 def test_what_is_not_there_is_said_as_usual(inside, script: str, code: int, error: str) -> None:
     done = inside.run(script)
-    assert (done.code, done.stderr) == (code, error + "\n")
+    assert (done.returncode, done.stderr) == (code, error + "\n")
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,8 @@ def test_what_is_not_there_is_said_as_usual(inside, script: str, code: int, erro
     ],
 )  # fmt: skip
 def test_tests(inside, expression: str, holds: bool) -> None:
-    assert inside.run(f"test {expression}").code == int(not holds)
-    assert inside.run(f"[ {expression} ]").code == int(not holds)
+    assert inside.run(f"test {expression}").returncode == int(not holds)
+    assert inside.run(f"[ {expression} ]").returncode == int(not holds)
 
 
 def test_standard_input_is_copied_by_cat_and_tee(inside) -> None:
@@ -87,5 +87,5 @@ def test_filters(inside) -> None:
     inside.says("printf 'b 2\\na 10\\nc 1\\n' > /tmp/t")
     assert inside.says("sort /tmp/t | head -1") == "a 10\n"
     assert inside.says("grep -c a /tmp/t; grep -v a /tmp/t | tail -n 1") == "1\nc 1\n"
-    assert inside.run("grep nosuch /tmp/t").code == 1
+    assert inside.run("grep nosuch /tmp/t").returncode == 1
     assert inside.says("wc /tmp/t") == "       3       6      13 /tmp/t\n"

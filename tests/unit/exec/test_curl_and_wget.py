@@ -28,13 +28,15 @@ def test_a_page_that_was_written_is_the_page_that_is_served(web) -> None:
 
 def test_curl_s_options(web) -> None:
     address = web.api.get("services", "web", "default")["spec"]["clusterIP"]
-    assert web.says(r"curl -s -o /dev/null -w '%{http_code} %{remote_ip}:%{remote_port}\n' web") == f"200 {address}:80\n"
+    assert (
+        web.says(r"curl -s -o /dev/null -w '%{http_code} %{remote_ip}:%{remote_port}\n' web") == f"200 {address}:80\n"
+    )
     head = web.says("curl -sI web")
     assert head.startswith("HTTP/1.1 200 OK\r\nServer: nginx/1.29\r\n") and "Content-Length: 615\r\n" in head
     web.says("curl -so /tmp/page web:80/index.html")
     assert web.says("wc -c < /tmp/page") == "615\n"
     assert "> GET / HTTP/1.1\n> Host: web\n" in web.run("curl -sv web").stderr
-    assert web.run("curl -s -f web/nosuch").code == 22
+    assert web.run("curl -s -f web/nosuch").returncode == 22
 
 
 def test_without_silence_there_is_a_progress_meter(web) -> None:
@@ -64,17 +66,17 @@ def test_without_silence_there_is_a_progress_meter(web) -> None:
 )  # fmt: skip
 def test_how_they_fail(web, command: str, code: int, error: str) -> None:
     done = web.run(command)
-    assert (done.code, done.stderr.strip()) == (code, error)
+    assert (done.returncode, done.stderr.strip()) == (code, error)
 
 
 def test_silence_covers_errors_too(web) -> None:
     done = web.run("curl -s nosuch")
-    assert (done.code, done.stdout, done.stderr) == (6, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (6, "", "")
 
 
 def test_a_service_without_endpoints_refuses(inside) -> None:
     inside.service("empty")
-    assert inside.run("curl -s empty").code == 7
+    assert inside.run("curl -s empty").returncode == 7
 
 
 def test_a_wait_takes_time(web) -> None:
@@ -88,7 +90,7 @@ def test_a_wait_takes_time(web) -> None:
 @pytest.mark.parametrize("command", ["curl --nosuch web", "curl -Z web", "curl", "wget --nosuch web", "wget"])
 def test_options_that_are_not_simulated_are_refused(web, command: str) -> None:
     done = web.run(command)
-    assert done.code in (1, 2) and done.stderr and not done.stdout
+    assert done.returncode in (1, 2) and done.stderr and not done.stdout
 
 
 def test_images_answer_as_they_do(inside) -> None:
@@ -113,6 +115,6 @@ def test_a_database_speaks_no_http(inside) -> None:
 
 
 def test_the_api_server_is_there_and_wants_to_know_who_asks(inside) -> None:
-    assert inside.run("curl -sS https://kubernetes").code == 60
+    assert inside.run("curl -sS https://kubernetes").returncode == 60
     assert '"gitVersion":"v1.36.2"' in inside.says("curl -sk https://kubernetes/version")
     assert 'User \\"system:anonymous\\" cannot get path' in inside.says("curl -sk https://kubernetes/api")

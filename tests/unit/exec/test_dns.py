@@ -112,7 +112,13 @@ def test_ipv6_endpoints_have_aaaa_records(inside, dns) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["nosuch." + ZONE, "web.nosuch.svc.cluster.local", "x.web.y." + ZONE, "web.default.what.cluster.local", "example.com"],
+    [
+        "nosuch." + ZONE,
+        "web.nosuch.svc.cluster.local",
+        "x.web.y." + ZONE,
+        "web.default.what.cluster.local",
+        "example.com",
+    ],
 )
 def test_names_that_do_not_exist(inside, dns, name: str) -> None:
     inside.service()
@@ -150,7 +156,7 @@ def test_nslookup_prints_what_it_found(inside) -> None:
     server = "Server:\t\t10.96.0.10\nAddress:\t10.96.0.10#53\n\n"
     assert inside.says("nslookup", "web") == f"{server}Name:\tweb.{ZONE}\nAddress: {address}\n\n"
     done = inside.run("nslookup", "nosuch")
-    assert (done.code, done.stdout) == (1, f"{server}** server can't find nosuch: NXDOMAIN\n\n")
+    assert (done.returncode, done.stdout) == (1, f"{server}** server can't find nosuch: NXDOMAIN\n\n")
     found = inside.says("nslookup", "-type=SRV", "_http._tcp.web")
     assert f"_http._tcp.web.{ZONE}\tservice = 0 100 80 web.{ZONE}.\n" in found
     assert inside.says("nslookup", address).startswith(reverse_name(address) + f"\tname = web.{ZONE}.")
@@ -161,7 +167,7 @@ def test_getent_looks_into_the_hosts_file_first(inside) -> None:
     assert inside.says("getent", "hosts", "web") == f"{address:<15} web.{ZONE}\n"
     inside.says("echo '192.0.2.7 web' >> /etc/hosts")
     assert inside.says("getent", "hosts", "web") == "192.0.2.7       web\n"
-    assert inside.run("getent", "hosts", "nosuch").code == 2
+    assert inside.run("getent", "hosts", "nosuch").returncode == 2
 
 
 def test_without_coredns_nothing_has_a_name(inside) -> None:
@@ -169,6 +175,6 @@ def test_without_coredns_nothing_has_a_name(inside) -> None:
     address = inside.service()["spec"]["clusterIP"]
     inside.api.patch("deployments", "coredns", {"spec": {"replicas": 0}}, "kube-system")
     inside.plane.settle()
-    assert inside.run("curl -s web").code == 6
+    assert inside.run("curl -s web").returncode == 6
     assert inside.run("curl", "-s", address).ok, "an address needs no name"
     assert "no servers could be reached" in inside.run("nslookup", "web").stdout

@@ -18,7 +18,7 @@ from epkit.fake.commands.parse import ShellSyntaxError, parse
         ("echo 'a  b' \"c  d\" e  f", "a  b c  d e f\n"),
         ("name=web; echo $name ${name} '$name' \"<$name>\"", "web web $name <web>\n"),
         ("echo ${missing:-default} [$missing]", "default []\n"),
-        ("echo $(hostname) \"`hostname`\"", "client client\n"),
+        ('echo $(hostname) "`hostname`"', "client client\n"),
         ("words='a b  c'; echo $words \"$words\"", "a b c a b  c\n"),
         ("x=''; echo $x end", "end\n"),
         ("echo a\\ b \\$HOME", "a b $HOME\n"),
@@ -40,7 +40,7 @@ def test_a_script_prints(inside, script: str, output: str) -> None:
     [("true", 0), ("false", 1), ("exit 7", 7), ("false; exit", 1), ("nosuch", 127), ("true; nosuch || exit 9", 9)],
 )
 def test_a_script_ends_with_a_code(inside, script: str, code: int) -> None:
-    assert inside.run(script).code == code
+    assert inside.run(script).returncode == code
 
 
 def test_what_is_not_found_is_named(inside) -> None:
@@ -48,11 +48,12 @@ def test_what_is_not_found_is_named(inside) -> None:
 
 
 @pytest.mark.parametrize(
-    "script", ["for i in 1 2; do echo $i; done", "while true; do sleep 1; done", "if true; then echo a; fi", "sleep 5 &"]
+    "script",
+    ["for i in 1 2; do echo $i; done", "while true; do sleep 1; done", "if true; then echo a; fi", "sleep 5 &"],
 )
 def test_what_the_shell_does_not_know_it_refuses_by_name(inside, script: str) -> None:
     done = inside.run(script)
-    assert done.code == 2 and "the simulated shell has no" in done.stderr and not done.stdout
+    assert done.returncode == 2 and "the simulated shell has no" in done.stderr and not done.stdout
 
 
 @pytest.mark.parametrize("script", ["echo 'open", "echo a &&", "| cat", "echo $(hostname", "echo $((1+1))", "cat <"])
@@ -71,12 +72,12 @@ def test_output_and_errors_go_where_redirections_say(inside) -> None:
 
 def test_a_redirection_to_a_directory_that_is_not_there_fails(inside) -> None:
     done = inside.run("echo a > /nosuch/file")
-    assert done.code == 1 and "nonexistent directory" in done.stderr
+    assert done.returncode == 1 and "nonexistent directory" in done.stderr
 
 
 def test_a_script_comes_by_stdin_too(inside) -> None:
     done = inside.run("sh", "-s", stdin="hostname\nexit 4\n")
-    assert (done.stdout, done.code) == ("client\n", 4)
+    assert (done.stdout, done.returncode) == ("client\n", 4)
 
 
 def test_environment_holds_services_and_the_pod_s_own(inside) -> None:
@@ -85,7 +86,7 @@ def test_environment_holds_services_and_the_pod_s_own(inside) -> None:
     address = inside.api.get("services", "web", "default")["spec"]["clusterIP"]
     assert inside.says("echo $WHERE", pod="second") == f"at {address}\n"
     assert inside.says("printenv", "WEB_SERVICE_PORT_HTTP", pod="second") == "80\n"
-    assert inside.run("printenv", "NOSUCH", pod="second").code == 1
+    assert inside.run("printenv", "NOSUCH", pod="second").returncode == 1
 
 
 def test_sleep_takes_virtual_time(inside) -> None:
