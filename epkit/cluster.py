@@ -310,6 +310,10 @@ class Cluster:
         places = controller.options["max_endpoints_per_slice"] if controller else 100
         return self.story.packing(what, since, self.namespace, places)
 
+    def timeline(self, what: str, since: float | str | None = None) -> Diagram:
+        """Draw the states of a Service's endpoints over time; `since` a moment, or after a resource version."""
+        return self.story.timeline(what, since, self.namespace)
+
     def export(self, path: str | Path) -> Path:
         """Write the story of this cluster to a file; :func:`epkit.replay` reads it anywhere."""
         return self.story.export(path)

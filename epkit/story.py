@@ -138,6 +138,12 @@ class Story:
 
         return packing.of_service(self, what, namespace, since, places)
 
+    def timeline(self, what: str, since: float | str | None = None, namespace: str = "default") -> Diagram:
+        """Draw the states of a Service's endpoints over time; `since` a moment, or after a resource version."""
+        from epkit.views import timeline
+
+        return timeline.of_service(self, what, namespace, since)
+
     def export(self, path: str | Path) -> Path:
         """Write the story to a file, for :func:`replay`."""
         document = {
