@@ -19,7 +19,6 @@ import orjson
 import uvicorn
 
 from epkit.errors import EpkitError
-from epkit.fake import websocket
 from epkit.fake.http import Response, Stream
 from epkit.fake.plane import Plane
 from epkit.fake.wire import errors
@@ -180,6 +179,8 @@ class Server:
 
     async def _upgraded(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
         """Serve a WebSocket. Some clients name an Origin, which is this server's own unless they are a web page."""
+        from epkit.fake import websocket  # with the commands and the network, which a server may never need
+
         if headers.get(b"origin", b"").lower() in self._own_origins:
             del headers[b"origin"]
         path, refusal = self._admit(scope["path"], headers)
