@@ -31,6 +31,9 @@ class Panel:
         self.heading, self.status, self.picture = html(), html(), html(max_height="60vh", overflow="auto")
         self.play = widgets.Button(description="Pause", icon="pause", tooltip="Stop time, or let it move")
         self.step = widgets.Button(description="Step", icon="step-forward", tooltip="Do the next single thing")
+        self.next = widgets.Button(
+            description="Next write", icon="forward", tooltip="Step up to the next write that concerns the Service"
+        )
         self.speed = widgets.Dropdown(
             description="Speed",
             options=_speeds(),
@@ -57,7 +60,7 @@ class Panel:
         self.root = widgets.VBox(
             [
                 self.heading,
-                widgets.HBox([self.play, self.step, self.speed], layout=row),
+                widgets.HBox([self.play, self.step, self.next, self.speed], layout=row),
                 widgets.HBox([self.moment, self.now], layout={**row, "flex_flow": "row nowrap"}),
                 self.status,
                 self.picture,

@@ -13,7 +13,7 @@ from epkit.live.pulse import Pulse
 from epkit.live.tape import Tape
 from epkit.objects import name_of, namespace_of
 from epkit.views.lookup import find_service
-from epkit.views.text import clean
+from epkit.views.text import clean, count
 from epkit.views.topology import Topology
 
 if TYPE_CHECKING:
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
 #: More open views of a cluster than anybody looks at; the oldest goes, since a cell was run again and again.
 MOST_VIEWS = 8
+#: How many seconds of the cluster's time the next write is waited for.
+PATIENCE = 60.0
 
 
 class LiveView:
     """A Service, followed: its topology, its slices with what changed, who wrote what when; and a clock to hold.
 
-    Controls: Play or Pause; Step, which does the next single thing and pauses first; Speed of playing; Moment, over all
-    writes that concern the Service; Now, back to the present. A click while a cell runs is carried out after it.
+    Controls: Play or Pause; Step, which does the next single thing, and Next write, which steps up to the next write
+    that concerns the Service (both pause first); Speed of playing; Moment, over all those writes; Now, back to the
+    present. A click while a cell runs is carried out after it.
 
     Make one with :meth:`epkit.Cluster.live`. It ends with :meth:`close`, or with its cluster.
 
@@ -46,6 +49,7 @@ class LiveView:
         self._position: int | None = None  # which of the tape's positions is looked at; None: the present
         self._said = ""  # what the last control did
         self._showing = False  # controls are being set to what is so; nobody has used them
+        self._stepping = False  # one picture at the end will do
         self.closed = False
         self._panel = Panel()
         self._pulse = Pulse(self._draw)
@@ -79,7 +83,8 @@ class LiveView:
         """Objects or time have changed; called from any thread."""
         if self._pulse.at_home:
             self._take()  # at once, so that what one command brought about stays one change
-        self._pulse.changed()
+        if not self._stepping:
+            self._pulse.changed()
 
     def _take(self) -> None:
         """Take in what was written."""
@@ -149,6 +154,7 @@ class LiveView:
         panel = self._panel
         panel.play.on_click(lambda _: self._do(self._play_or_pause))
         panel.step.on_click(lambda _: self._do(self._step))
+        panel.next.on_click(lambda _: self._do(self._next_write))
         panel.now.on_click(lambda _: self._do(lambda: self._look_at(None)))
         panel.speed.observe(lambda _: self._do(self._change_speed), names="value")
         panel.moment.observe(lambda change: self._do(lambda: self._slide(change["new"])), names="value")
@@ -193,9 +199,28 @@ class LiveView:
     def _step(self) -> str:
         if not self._cluster.paused:
             self._cluster.pause()
-        done = self._cluster.step()
         self._look_at(None)
+        done = self._cluster.step()
         return f"Step: {clean(done)}." if done else "Step: nothing is left to do."
+
+    def _next_write(self) -> str:
+        if not self._cluster.paused:
+            self._cluster.pause()
+        self._look_at(None)
+        before, end, steps = self._tape.length, self._feed.now + PATIENCE, 0
+        self._stepping = True
+        try:
+            while self._tape.length == before:
+                done = self._cluster.step()
+                steps += 1
+                if done is None:
+                    return "Nothing is left to do."
+                if self._feed.now > end:
+                    return f"Nothing that concerns this Service was written in {PATIENCE:g} s of the cluster's time."
+        finally:
+            self._stepping = False
+            self._pulse.changed()
+        return f"{count(steps, 'step')}, the last: {clean(done)}."
 
     def _change_speed(self) -> str | None:
         """A chosen speed holds at once while time moves, and from the next Play on while it does not."""
