@@ -132,8 +132,10 @@ class LogFollow:
     def take(self) -> list[Line]:
         """The lines since the last call."""
         unsent, self._unsent = self._unsent, []
-        if self._container.id == self._process:
-            lines = self._container.log()
+        before = self._container.before
+        restarted = self._container.id != self._process
+        if not restarted or (before is not None and before.id == self._process):
+            lines = self._container.log(previous=restarted)
             unsent += lines[self._seen :]
             self._seen = len(lines)
         return unsent

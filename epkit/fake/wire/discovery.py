@@ -63,6 +63,7 @@ _SUBRESOURCES: dict[str, tuple[Subresource, ...]] = {
         Subresource("log", ("", "v1", "Pod"), ("get",)),
         Subresource("portforward", ("", "v1", "PodPortForwardOptions"), ("create", "get")),
     ),
+    "serviceaccounts": (Subresource("token", ("authentication.k8s.io", "v1", "TokenRequest"), ("create",)),),
 }
 
 #: What is asked with POST and kept nowhere.
