@@ -34,7 +34,7 @@ def start(chapter: str) -> Cluster:
     cluster = clusters.connect("fake", **found.options)
     script.run(found.setup, cluster, strict=True)
     for exercise in found.exercises:
-        if not exercise.after:
+        if not (exercise.after or exercise.late):
             prepare(exercise, cluster)
     if found.show:
         _display(cluster.show(found.show))
@@ -85,8 +85,8 @@ def look(exercise: Exercise, cluster: Cluster) -> Verdict:
     if cluster.client.find("namespaces", exercise.namespace) is None:
         return Verdict(
             False,
-            f"the namespace {exercise.namespace} is not there: it was deleted, or this chapter was not started here. "
-            f"Call again({exercise.id!r}) to get it back.",
+            f"the namespace {exercise.namespace} is not there: it was deleted, or never made in this cluster. "
+            f"Call again({exercise.id!r}) to get it.",
         )
     try:
         return exercise.check(cluster, exercise.namespace)

@@ -50,6 +50,7 @@ class Exercise:
         setup: a script that makes its start state.
         after: the exercise that this one goes on from, for the stages of one incident: it works in that one's
             namespace, and its start state is that one's solved state.
+        late: its start state is made by ``again`` alone, when the learner opens it, and not with the chapter's.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Exercise:
     wrong: tuple[Wrong, ...]
     setup: str = ""
     after: str = ""
+    late: bool = False
 
     @property
     def namespace(self) -> str:

@@ -172,8 +172,8 @@ spec:
 cluster.settle()
 wanted = "kubernetes.io/service-name=shop,endpointslice.kubernetes.io/managed-by=endpointslice-controller.k8s.io"
 for one in cluster.client.list("endpointslices", "ex-8-1", labels=wanted):
-    label = {"metadata": {"labels": {"endpointslice.kubernetes.io/managed-by": "platform-team"}}}
-    cluster.client.patch("endpointslices", one["metadata"]["name"], label, "ex-8-1")
+    name = one["metadata"]["name"]
+    cluster.kubectl(f"label endpointslice {name} -n ex-8-1 --overwrite endpointslice.kubernetes.io/managed-by=platform-team")
 cluster.settle()
 %kubectl delete deployment shop -n ex-8-1
 # ---
@@ -228,6 +228,7 @@ CHAPTER = Chapter(
                 "app=shop alone is too much: the pod shop-import carries it too.",
             ),
             setup=INCIDENT,
+            late=True,
             solution=_SELECTOR,
             wrong=(
                 Wrong("%kubectl set selector service shop app=shop -n ex-8-1", "matches shop-import as well"),
