@@ -189,7 +189,13 @@ def execute(session: Session) -> None:
     container = args["container"] or _default_container(session, pod)
     if args["stdin"] and args["tty"] and not args["quiet"]:
         session.err("Unable to use a TTY - input is not a terminal or the right kind of file\n")
-    out, err, code = run(namespace_of(pod), name_of(pod), container, command, session.stdin if args["stdin"] else "")
+    stdin = session.stdin if args["stdin"] else ""
+    try:
+        out, err, code = run(namespace_of(pod), name_of(pod), container, command, stdin)
+    except ApiError as error:
+        if error.reason != "InternalError":
+            raise
+        raise KubectlError(error.message) from None  # the node's word: it comes over the connection that stands
     session.out(out)
     session.err(err)
     if code:
