@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ ZONE = "cluster.local"
 TTL = 30
 SERVICE_NAME = "kubernetes.io/service-name"
 NOERROR, NXDOMAIN = "NOERROR", "NXDOMAIN"
+_LABEL = re.compile(r"[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?")
 #: what a slice without ports counts as having, so that its addresses are still found by name
 _NO_PORT: Obj = {"name": "", "protocol": "", "port": -1}
 #: CNAMEs of CNAMEs that are followed
@@ -164,7 +166,7 @@ class Dns:
             yield from (_Target(name, target.address) for target in self._targets(f"kube-dns.kube-system.svc.{ZONE}"))
             return
         *rest, kind = labels
-        if kind not in ("svc", "pod") or len(rest) > 4:
+        if kind not in ("svc", "pod") or len(rest) > 4 or not all(map(_LABEL.fullmatch, rest)):
             raise _NoSuchName
         if not rest or self._client.find("namespaces", rest[-1]) is None:
             raise _NoSuchName

@@ -29,7 +29,10 @@ def nslookup(run: Run, args: list[str]) -> Steps:
         return run.fail("nslookup: name a host: nslookup [-type=TYPE] NAME [SERVER]")
     resolver = run.network.resolver()
     if len(names) > 1:
-        resolver.config = replace(resolver.config, servers=[names[1]])
+        server = yield from resolver.addresses(names[1], ("A",))
+        if not server.addresses:
+            return run.fail(f"nslookup: couldn't get address for '{names[1]}': not found")
+        resolver.config = replace(resolver.config, servers=server.addresses)
     name = names[0]
     if _is_address(name):
         name, types = reverse_name(name) + ".", ("PTR",)

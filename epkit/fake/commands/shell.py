@@ -13,6 +13,7 @@ import posixpath
 import re
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from epkit.fake.commands.parse import Part, Pipeline, ShellSyntaxError, Simple, parse
 from epkit.fake.commands.run import ERR, INPUT, OUT, Command, Input, Pause, Run, Steps
@@ -49,7 +50,7 @@ class _Shell:
             pipelines = parse(text)
         except ShellSyntaxError as error:
             return self.run.fail(f"{self.name}: {error}", NOT_SIMULATED)
-        for pipeline, following in zip(pipelines, [*pipelines[1:], None], strict=True):
+        for pipeline, following in zip_longest(pipelines, pipelines[1:]):
             skipped = (pipeline.connector == "&&" and self.code) or (pipeline.connector == "||" and not self.code)
             if skipped:
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from datetime import UTC, datetime
 
 from epkit.fake import program
@@ -110,8 +111,10 @@ def sleep(run: Run, args: list[str]) -> Steps:
     """Virtual time, as everything here."""
     if not args:
         return run.fail("sleep: missing operand")
-    seconds = program.duration(args)
-    yield seconds
+    for word in args:
+        if not re.fullmatch(r"(\d+\.?\d*|\.\d+)[smhd]?|inf(inity)?", word):
+            return run.fail(f"sleep: invalid time interval '{word}'")
+    yield program.duration(args)
     return 0
 
 
