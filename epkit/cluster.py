@@ -306,9 +306,27 @@ class Cluster:
 
     def packing(self, what: str, since: float | str | None = None) -> Diagram:
         """Draw the filled and free places of a Service's slices: now, or since a moment or after a resource version."""
-        controller = self._plane.controllers.get("endpointslice-controller")
-        places = controller.options["max_endpoints_per_slice"] if controller else 100
+        from epkit.views import packing
+
+        self._check()
+        running = self._plane.controllers if "controllers" in self.target.powers else {}
+        controller = running.get("endpointslice-controller")
+        places = controller.options["max_endpoints_per_slice"] if controller else packing.PLACES
+        if since is None:
+            return packing.now(self, what, places)
         return self.story.packing(what, since, self.namespace, places)
+
+    def rules(self, what: str, **how: Any) -> Diagram:
+        """Draw a packet's way to a Service through kube-proxy's rules on the sender's node, chain by chain.
+
+        It takes what :func:`epkit.views.rules.of_service` does: ``from_pod``, ``from_node``, ``port``, ``mode``, ``n``.
+
+        >>> cluster.rules("svc/web", from_pod="client", mode="nftables")
+        """
+        from epkit.views import rules
+
+        self._check()
+        return rules.of_service(self, what, **how)
 
     def timeline(self, what: str, since: float | str | None = None) -> Diagram:
         """Draw the states of a Service's endpoints over time; `since` a moment, or after a resource version."""

@@ -65,7 +65,7 @@ class Canvas:
         """Words on the base line `y`; `anchor` is start, middle or end. With `width` they are cut to fit into it."""
         words = clean(words)
         if width:
-            words = fit(words, size * (1.06 if bold else 1), width, mono=mono)
+            words = fit(words, size, width, mono=mono, bold=bold)
         extra = (' font-weight="bold"' if bold else "") + (f' text-anchor="{anchor}"' if anchor != "start" else "")
         self._parts.append(
             f'<text x="{_number(x)}" y="{_number(y)}" font-family={quoteattr(MONO if mono else FONT)} '

@@ -15,12 +15,13 @@ from epkit.objects import Obj, labels_of, name_of, namespace_of
 from epkit.views import involved, palette
 from epkit.views.canvas import Canvas
 from epkit.views.diagram import Diagram
-from epkit.views.lookup import SERVICE_NAME, parse_service
+from epkit.views.lookup import SERVICE_NAME, find_service, parse_service
 from epkit.views.text import clean, count, cut, listing, width_of
 from epkit.views.topology import ports_of
 
 if TYPE_CHECKING:
-    from epkit.story import Story
+    from epkit.cluster import Cluster
+    from epkit.story import Past, Story
 
 #: What kube-controller-manager puts into a slice at most, unless ``--max-endpoints-per-slice`` says otherwise.
 PLACES = 100
@@ -97,10 +98,22 @@ def of(
     return Diagram(describe(packing), svg=_draw(packing))
 
 
+def now(cluster: Cluster | Past, what: str, places: int = PLACES) -> Diagram:
+    """The slices of a Service as they are, on any cluster.
+
+    Raises:
+        EpkitError: there is no such Service; the text names the nearest ones.
+    """
+    service = find_service(cluster, what)
+    name, namespace = name_of(service), namespace_of(service)
+    slices = cluster.client.list("endpointslices", namespace, labels=f"{SERVICE_NAME}={name}").items
+    return of(None, slices, places=places, title=f"svc/{name}")
+
+
 def of_service(
     story: Story, what: str, namespace: str = "default", since: float | str | None = None, places: int = PLACES
 ) -> Diagram:
-    """The slices of a Service now, or before → after: since a moment, or after a resource version.
+    """The slices of a Service at the end of a story, or before → after: since a moment, or after a resource version.
 
     Raises:
         EpkitError: the story knows no such Service, or ends before that moment.

@@ -45,21 +45,24 @@ def cut(text: str, most: int = 63) -> str:
     return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
 
 
-def width_of(text: str, size: float, *, mono: bool = False) -> float:
-    """About how many pixels wide a text is."""
+def width_of(text: str, size: float, *, mono: bool = False, bold: bool = False) -> float:
+    """About how many pixels wide a text is, rather too much than too little."""
     if mono:
         return len(text) * size * 0.605
-    return sum(_WIDTH_OF.get(char, 900) for char in text) * size / 1000 * _ROOM
+    return sum(_WIDTH_OF.get(char, 900) for char in text) * size / 1000 * _ROOM * (1.1 if bold else 1)
 
 
-def fit(text: str, size: float, width: float, *, mono: bool = False) -> str:
+def fit(text: str, size: float, width: float, *, mono: bool = False, bold: bool = False) -> str:
     """The text, its middle left out as far as needed to fit into so many pixels."""
-    if width_of(text, size, mono=mono) <= width:
+    def fits(words: str) -> bool:
+        return width_of(words, size, mono=mono, bold=bold) <= width
+
+    if fits(text):
         return text
     low, high = 1, len(text)
     while low < high - 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if width_of(cut(text, middle), size, mono=mono) <= width else (low, middle)
+        low, high = (middle, high) if fits(cut(text, middle)) else (low, middle)
     return cut(text, low)
 
 
