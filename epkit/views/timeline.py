@@ -1,7 +1,7 @@
 """The timeline of a Service: what state each endpoint was in, from write to write of its slices."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import log10
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from epkit.views.lookup import SERVICE_NAME, parse_service
 from epkit.views.text import clean, count, width_of
 
 if TYPE_CHECKING:
-    from epkit.story import Story
+    from epkit.story import Story, Written
 
 #: More changes than this are not drawn: the last of them are.
 MOST_COLUMNS = 22
@@ -23,6 +23,7 @@ MOST_LANES = 20
 
 Key = tuple[str, str]  # address, pod
 State = dict[Key, palette.Look]
+Mark = tuple[float, int]  # the moment of a change, and how many writes there were up to it
 
 
 @dataclass
@@ -78,24 +79,32 @@ def of_service(story: Story, what: str, namespace: str = "default", since: float
         return namespace_of(one) == namespace and labels_of(one).get(SERVICE_NAME) == name
 
     slices = {name_of(one): one for one in story.beginning.get("endpointslices", ()) if belongs(one)}
-    columns: list[tuple[float, State]] = []
-    if since is None and slices:
-        columns.append((story.start, _state(slices.values())))
-    for write in found:
-        if write.resource != "endpointslices":
-            continue
-        if since is not None and start is not None and not columns and involved.is_after(write, since):
-            columns.append((start, _state(slices.values())))
-        if write.type == "DELETED" or not belongs(write.obj):
-            slices.pop(name_of(write.obj), None)
-        else:
-            slices[name_of(write.obj)] = write.obj
-        if since is None or columns:
-            columns.append((write.at, _state(slices.values())))
-    if since is not None and start is not None and not columns:
-        columns.append((start, _state(slices.values())))
-    timeline = _timeline(f"svc/{clean(name)}", _changes(columns), story.end)
+    writes = [write for write in found if write.resource == "endpointslices"]
+    first = next((place for place, write in enumerate(writes) if involved.is_after(write, since)), len(writes))
+    marks = [] if start is None and not slices else [(story.start if start is None else start, first)]
+    for place in range(first, len(writes)):
+        if not marks or _changed(writes[place], belongs):
+            marks.append((writes[place].at, place + 1))
+    hidden, marks = _drawn(marks)
+    columns = []
+    done = 0
+    for moment, number in marks:
+        for write in writes[done:number]:
+            if write.type == "DELETED" or not belongs(write.obj):
+                slices.pop(name_of(write.obj), None)
+            else:
+                slices[name_of(write.obj)] = write.obj
+        done = number
+        columns.append((moment, _state(slices.values())))
+    timeline = _timeline(f"svc/{clean(name)}", columns, story.end, hidden)
     return Diagram(describe(timeline), svg=_draw(timeline))
+
+
+def _changed(write: Written, belongs: Callable[[Obj], bool]) -> bool:
+    """Did a write change the state of an endpoint? Only its own slice is looked at: there may be thousands of both."""
+    before = _state([write.old]) if write.old is not None and belongs(write.old) else {}
+    after = _state([write.obj]) if write.type != "DELETED" and belongs(write.obj) else {}
+    return before != after
 
 
 def _state(slices: Iterable[Obj]) -> State:
@@ -110,17 +119,16 @@ def _state(slices: Iterable[Obj]) -> State:
     return found
 
 
-def _changes(columns: list[tuple[float, State]]) -> list[tuple[float, State]]:
-    """The columns that differ from the one before; where they are many, only the last of each moment."""
-    kept = [column for place, column in enumerate(columns) if not place or column[1] != columns[place - 1][1]]
-    if len(kept) <= MOST_COLUMNS:
-        return kept
-    return [column for place, column in enumerate(kept) if place + 1 == len(kept) or column[0] != kept[place + 1][0]]
+def _drawn(marks: list[Mark]) -> tuple[int, list[Mark]]:
+    """The changes to draw, and how many before them are not: where they are many, only the last of each moment."""
+    if len(marks) > MOST_COLUMNS:
+        marks = [mark for place, mark in enumerate(marks) if place + 1 == len(marks) or mark[0] != marks[place + 1][0]]
+    hidden = max(0, len(marks) - MOST_COLUMNS)
+    return hidden, marks[hidden:]
 
 
-def _timeline(title: str, columns: list[tuple[float, State]], end: float) -> Timeline:
-    hidden = max(0, len(columns) - MOST_COLUMNS)
-    columns = columns[hidden:]
+def _timeline(title: str, columns: list[tuple[float, State]], end: float, hidden: int) -> Timeline:
+    columns = [column for place, column in enumerate(columns) if not place or column[1] != columns[place - 1][1]]
     keys = list(dict.fromkeys(key for _, state in columns for key in state))
     lanes = [Lane([key], tuple(state.get(key) for _, state in columns)) for key in keys]
     if len(lanes) > MOST_LANES:

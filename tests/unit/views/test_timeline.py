@@ -155,3 +155,26 @@ def test_on_a_cluster_and_the_same_twice() -> None:
     assert first.svg == second.svg and first.sentence == second.sentence
     assert "; serving, terminating from +0.0s" in first.sentence and "gone at" in first.sentence
     pictures.check(first)
+
+
+def test_what_is_looked_at_grows_with_the_writes_and_not_with_writes_times_endpoints(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = 0
+    of_endpoint = palette.of_endpoint
+
+    def counted(endpoint: made.Obj) -> palette.Look:
+        nonlocal looks
+        looks += 1
+        return of_endpoint(endpoint)
+
+    entries = [made.endpoint(address) for address in made.addresses(2000)]
+    slices = [one_slice(*entries[start : start + 10], name=f"web-{start}") for start in range(0, 2000, 10)]
+    told = made.Told(made.service(), *slices)
+    for one in slices:
+        told.write(made.changed(one, metadata={"resourceVersion": "2"}), CONTROLLER)
+        told.write(one_slice(*one["endpoints"][1:], name=one["metadata"]["name"]), CONTROLLER)
+    monkeypatch.setattr(palette, "of_endpoint", counted)
+    diagram = timeline.of_service(told.story, "web")
+    assert looks <= 2 * 20 * len(slices) + timeline.MOST_COLUMNS * 2000
+    assert "the last 21 changes, 179 before them left out" in diagram.sentence
