@@ -1,8 +1,9 @@
 """The way to any API server over HTTP, as a kubeconfig describes it.
 
-The official client reads the kubeconfig (certificates, tokens, exec plugins, proxies) and keeps the connections; what goes
-over them are plain dictionaries, so that nothing is lost which its classes do not know.
+The official client reads the kubeconfig (certificates, tokens, exec plugins, proxies) and keeps the connections. What
+goes over them are plain dictionaries, so that nothing is lost which its classes do not know.
 """
+
 from __future__ import annotations
 
 import os
@@ -54,6 +55,7 @@ class HttpTransport:
         Raises:
             EpkitError: there is no usable kubeconfig, or no such context.
         """
+        import yaml
         from kubernetes import config
 
         file = path or os.environ.get("KUBECONFIG") or None
@@ -64,9 +66,10 @@ class HttpTransport:
                 there = ", ".join(sorted(str(one["name"]) for one in contexts)) or "none"
                 raise EpkitError(f"The kubeconfig has no context {context}. There are: {there}.")
             api = config.new_client_from_config(config_file=file, context=chosen["name"], persist_config=False)
-        except (config.ConfigException, OSError, TypeError, ValueError, KeyError) as error:
+        except (config.ConfigException, yaml.YAMLError, OSError, TypeError, ValueError, KeyError) as error:
             raise EpkitError(
-                f"No kubeconfig can be used ({error}). Name one with --kubeconfig or KUBECONFIG, and see that kubectl works."
+                f"No kubeconfig can be used ({' '.join(str(error).split())}). Name one with --kubeconfig or "
+                "KUBECONFIG, and see that kubectl works."
             ) from None
         return cls(api, (chosen.get("context") or {}).get("namespace") or "default")
 
@@ -88,7 +91,17 @@ class HttpTransport:
         if answer.code >= 400 and not isinstance(answer.body, dict):
             # Not the API server but something before it, such as a proxy, answered.
             message = str(answer.body)[:200].strip() or f"{self.server} answered {answer.code}"
-            answer.body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": answer.code}
+            answer.body = {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "status": "Failure",
+                "message": message,
+                "code": answer.code,
+            }
+        elif accept.startswith("application/json") and not isinstance(answer.body, dict):
+            raise EpkitError(
+                f"What answers at {self.server} is no Kubernetes API. See that the kubeconfig names the right server."
+            )
         return answer
 
     def watch(self, path: str, query: Mapping[str, str], *, accept: str = "application/json") -> Iterator[Obj]:
@@ -96,7 +109,9 @@ class HttpTransport:
         from urllib3.exceptions import HTTPError
 
         headers = {"Accept": accept}
-        response = self._request("GET", path, {**query, "watch": "true"}, headers, None, preload_content=False, read_seconds=None)
+        response = self._request(
+            "GET", path, {**query, "watch": "true"}, headers, None, preload_content=False, read_seconds=None
+        )
         try:
             if response.status >= 400:
                 yield {"type": "ERROR", "object": _decoded(response)}
@@ -111,8 +126,15 @@ class HttpTransport:
             response.close()
 
     def _request(
-        self, method: str, path: str, query: Mapping[str, str] | None, headers: dict[str, str], data: bytes | None, *,
-        preload_content: bool, read_seconds: float | None,
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        headers: dict[str, str],
+        data: bytes | None,
+        *,
+        preload_content: bool,
+        read_seconds: float | None,
     ) -> BaseHTTPResponse:
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
@@ -122,7 +144,12 @@ class HttpTransport:
         url = self.server + path + (f"?{urlencode(query)}" if query else "")
         try:
             return self._api.rest_client.pool_manager.request(
-                method, url, body=data, headers=headers, retries=False, preload_content=preload_content,
+                method,
+                url,
+                body=data,
+                headers=headers,
+                retries=False,
+                preload_content=preload_content,
                 timeout=Timeout(connect=CONNECT_SECONDS, read=read_seconds),
             )
         except (HTTPError, OSError) as error:
@@ -130,7 +157,9 @@ class HttpTransport:
 
     def _silent(self, error: Exception) -> EpkitError:
         reason = str(error).rsplit(": ", 1)[-1].strip("()' ")
-        return EpkitError(f"The cluster at {self.server} does not answer: {reason}. See that it runs, and that kubectl reaches it.")
+        return EpkitError(
+            f"The cluster at {self.server} does not answer: {reason}. See that it runs, and that kubectl reaches it."
+        )
 
 
 def _decoded(response: BaseHTTPResponse) -> Any:

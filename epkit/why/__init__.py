@@ -15,8 +15,9 @@ It reads through :class:`epkit.client.Client` alone, one list per kind, and writ
 | `control`, `own`, `endpoints` | reasons in the slices: the controllers', people's own, and the old Endpoints |
 | `hints`, `traffic` | reasons on the way from a client to an endpoint |
 | `desired`, `nearest` | what the controller would write; the nearest name or label |
-| `finding`, `summary`, `command` | how it is told: in Python, in words, in a terminal |
+| `reasons`, `finding`, `summary`, `command` | how it is told: to scripts, in Python, in words, in a terminal |
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from epkit.why.case import Case, is_ready
 from epkit.why.desired import drift
 from epkit.why.finding import SEVERITIES, Finding, Report, Unknown, listed, plain
 from epkit.why.reading import POD_WORDS, SERVICE_WORDS, Reading, parse, read, read_more
+from epkit.why.reasons import REASONS
 from epkit.why.summary import summary
 
 #: The rules, in order of cause: what stands first explains what follows.
@@ -88,7 +90,9 @@ def why(client: Client, *what: str, namespace: str = "default", kubectl: str = "
     reading = read(client, name, pod, namespace)
     case = Case(reading, kubectl)
     read_more(
-        client, reading, nobody_matches=case.managed and case.pod is None and reading.pods is not None and not case.matched,
+        client,
+        reading,
+        nobody_matches=case.managed and case.pod is None and reading.pods is not None and not case.matched,
         no_slices=not case.selector and not case.external_name and reading.slices is not None and not case.slices,
         unwell=_unwell(case),
     )
@@ -98,13 +102,20 @@ def why(client: Client, *what: str, namespace: str = "default", kubectl: str = "
 def report(reading: Reading, kubectl: str = "kubectl") -> Report:
     """The answer from what was read; no cluster is asked here."""
     case = Case(reading, kubectl)
-    found = [finding for rule in RULES for finding in rule(case)] if reading.slices is not None else [
-        finding for rule in RULES[:12] if rule not in _NEED_SLICES for finding in rule(case)
-    ]
+    found = (
+        [finding for rule in RULES for finding in rule(case)]
+        if reading.slices is not None
+        else [finding for rule in RULES[:12] if rule not in _NEED_SLICES for finding in rule(case)]
+    )
     found.sort(key=lambda finding: SEVERITIES.index(finding.severity))  # stable: causes stay before effects
     subject = f"svc/{case.name}" if case.pod is None else f"pod/{name_of(case.pod)} and svc/{case.name}"
     return Report(
-        subject, case.namespace, summary(case), tuple(found), tuple(reading.unknown), case.name,
+        subject,
+        case.namespace,
+        summary(case),
+        tuple(found),
+        tuple(reading.unknown),
+        case.name,
         None if case.pod is None else name_of(case.pod),
     )
 
@@ -145,11 +156,14 @@ def _which_service(client: Client, pod: str, namespace: str) -> str:
     found = client.find("pods", name, namespace)
     if found is None:
         return f"There is no pod {plain(name)} in the namespace {plain(namespace)}. Name a pod and a Service."
-    services = [one for one in client.list("services", namespace)
-                if (selector := (one.get("spec") or {}).get("selector")) and of_map(selector)(labels_of(found))]
+    services = [
+        one
+        for one in client.list("services", namespace)
+        if (selector := (one.get("spec") or {}).get("selector")) and of_map(selector)(labels_of(found))
+    ]
     names = listed((f"svc/{name_of(one)}" for one in services), conjunction="or")
     hint = f"These select it: {names}." if services else "None in its namespace selects it."
     return f"Name the Service too, as a pod can be an endpoint of many. {hint}"
 
 
-__all__ = ["Finding", "Report", "Unknown", "report", "why"]
+__all__ = ["REASONS", "Finding", "Report", "Unknown", "report", "why"]

@@ -1,4 +1,5 @@
 """A Service, and a pod if one was asked for, with everything that follows from what was read."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -78,7 +79,14 @@ class Case:
         return f"{self.kubectl} {words}" + ("" if elsewhere else f" -n {quoted(self.namespace)}")
 
     def finding(
-        self, reason: str, severity: str, obj: str, field: str, seen: object, means: str, *check: str,
+        self,
+        reason: str,
+        severity: str,
+        obj: str,
+        field: str,
+        seen: object,
+        means: str,
+        *check: str,
     ) -> Finding:
         """A finding; commands in `check` are without ``kubectl`` and namespace."""
         return Finding(reason, severity, obj, field, short(seen), means, tuple(map(self.command, check)))
@@ -170,16 +178,19 @@ class Case:
 
     @cached_property
     def workers(self) -> list[Obj]:
-        """The nodes that clients' pods can run on: ready, and not of the control plane."""
+        """The nodes that clients' pods can run on: not of the control plane, and ready for all that is known."""
         roles = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
-        return [node for node in self.nodes.values() if is_ready(node) and not any(role in labels_of(node) for role in roles)]
+        ready = (node for node in self.nodes.values() if is_ready(node) or condition(node, "Ready") is None)
+        return [node for node in ready if not any(role in labels_of(node) for role in roles)]
 
     # -- slices ----------------------------------------------------------------------------------------------------
 
     @cached_property
     def slices(self) -> list[Obj]:
         """The slices that carry this Service's name, by name."""
-        return sorted((one for one in self.reading.slices or () if labels_of(one).get(SERVICE_NAME) == self.name), key=name_of)
+        return sorted(
+            (one for one in self.reading.slices or () if labels_of(one).get(SERVICE_NAME) == self.name), key=name_of
+        )
 
     def managed_by(self, *managers: str) -> list[Obj]:
         return [one for one in self.slices if labels_of(one).get(MANAGED_BY, "") in managers]
@@ -198,23 +209,30 @@ class Case:
         """The slices that neither controller manages: somebody's own."""
         if self.is_of_the_api_server:
             return []
-        return [one for one in self.slices if labels_of(one).get(MANAGED_BY, "") not in (CONTROLLER, MIRRORING)
-                and one not in self.relabelled]
+        return [
+            one
+            for one in self.slices
+            if labels_of(one).get(MANAGED_BY, "") not in (CONTROLLER, MIRRORING) and one not in self.relabelled
+        ]
 
     @cached_property
     def relabelled(self) -> list[Obj]:
         """Slices that the controller made for this Service and can no longer find by its labels."""
         prefix = f"{self.name}-"[:58]
         return [
-            one for one in self.reading.slices or ()
-            if self.owns(one, controller=True) and str(one["metadata"].get("generateName", "")).startswith(prefix)
+            one
+            for one in self.reading.slices or ()
+            if self.owns(one, controller=True)
+            and str(one["metadata"].get("generateName", "")).startswith(prefix)
             and (labels_of(one).get(SERVICE_NAME) != self.name or labels_of(one).get(MANAGED_BY) != CONTROLLER)
         ]
 
     def owns(self, one: Obj, controller: bool = False) -> bool:
         """Does an owner reference of the slice name this Service, by its uid?"""
         references = one["metadata"].get("ownerReferences") or ()
-        return any(ref.get("uid") == uid_of(self.service) and (ref.get("controller") or not controller) for ref in references)
+        return any(
+            ref.get("uid") == uid_of(self.service) and (ref.get("controller") or not controller) for ref in references
+        )
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -231,8 +249,11 @@ class Case:
 
     def used_slices(self, family: str) -> list[Obj]:
         """The slices of a family that kube-proxy, or DNS for a headless Service, looks at."""
-        return [one for one in self.slices
-                if one.get("addressType") == family and (self.headless or HEADLESS not in labels_of(one))]
+        return [
+            one
+            for one in self.slices
+            if one.get("addressType") == family and (self.headless or HEADLESS not in labels_of(one))
+        ]
 
     # -- who answers -----------------------------------------------------------------------------------------------
 
@@ -268,9 +289,7 @@ class Case:
     @property
     def severity(self) -> str:
         """How bad it is that something is missing: broken where nobody, or not the pod asked for, answers."""
-        by_family = (
-            all(state.dead for state in self.states if state.family == family) for family in self.families
-        )
+        by_family = (all(state.dead for state in self.states if state.family == family) for family in self.families)
         return BROKEN if not self.states or any(by_family) else DEGRADED
 
     def severity_of_port(self, port: Obj | None) -> str:
@@ -282,15 +301,21 @@ def rows_of(one: Obj) -> Iterator[Row]:
     for endpoint in one.get("endpoints") or ():
         conditions, addresses = endpoint.get("conditions") or {}, endpoint.get("addresses") or ()
         yield Row(
-            one, endpoint, str(addresses[0]) if addresses else "", conditions.get("ready") is not False,
-            conditions.get("serving") is not False, bool(conditions.get("terminating")),
+            one,
+            endpoint,
+            str(addresses[0]) if addresses else "",
+            conditions.get("ready") is not False,
+            conditions.get("serving") is not False,
+            bool(conditions.get("terminating")),
         )
 
 
 def serves(one: Obj, port: Obj) -> bool:
     """Has the slice a port for this port of the Service? They are matched by name and protocol, and 0 is none."""
     return any(
-        entry.get("port") and entry.get("name") is not None and (entry["name"], protocol_of(entry)) == (port.get("name", ""), protocol_of(port))
+        entry.get("port")
+        and entry.get("name") is not None
+        and (entry["name"], protocol_of(entry)) == (port.get("name", ""), protocol_of(port))
         for entry in one.get("ports") or ()
     )
 

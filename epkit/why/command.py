@@ -1,4 +1,5 @@
 """``epkit why``: the reasons in a terminal, from any cluster that kubectl reaches."""
+
 from __future__ import annotations
 
 import argparse
@@ -18,8 +19,8 @@ def register(subparsers: Any) -> None:
         "why",
         help="say why a Service, or a pod behind it, gets no traffic",
         usage="epkit why [-h] [-n NAMESPACE] [--kubeconfig FILE] [--context NAME] [-o {text,json}] [POD] SERVICE",
-        description="Say why a Service has no endpoints, or why a pod is not one of them, is not ready or gets no traffic. Nothing is "
-        "written to the cluster.",
+        description="Say why a Service has no endpoints, or why a pod is not one of them, is not ready or gets no "
+        "traffic. Nothing is written to the cluster.",
         epilog="Exit status: 0 nothing is wrong, 1 something is, 2 it could not be told. Examples: epkit why svc/web; "
         "epkit why pod/web-1 svc/web -n demo",
     )

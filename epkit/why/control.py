@@ -1,4 +1,5 @@
 """Reasons that lie with the controllers: slices that are missing, stuck, or not up to date."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -19,10 +20,16 @@ def relabelled(case: Case) -> Iterator[Finding]:
         key = SERVICE_NAME if labels.get(SERVICE_NAME) != case.name else MANAGED_BY
         wanted = case.name if key == SERVICE_NAME else CONTROLLER
         yield case.finding(
-            "SliceRelabelled", case.severity, slice_label(one), f"metadata.labels[{key}]", labels.get(key, "unset"),
-            "The controller made this slice and no longer finds it. It takes its cache for stale, so it changes nothing for "
-            f"this Service: new pods get no traffic, gone ones stay. Set the label back to {wanted}; do not delete the slice.",
-            f"get endpointslice {quoted(name_of(one))} --show-labels", f"get events --field-selector involvedObject.name={quoted(case.name)}",
+            "SliceRelabelled",
+            case.severity,
+            slice_label(one),
+            f"metadata.labels[{key}]",
+            labels.get(key, "unset"),
+            "The controller made this slice and no longer finds it. It takes its cache for stale, so it changes "
+            f"nothing for this Service: new pods get no traffic, gone ones stay. Set the label back to {wanted}; do "
+            "not delete the slice.",
+            f"get endpointslice {quoted(name_of(one))} --show-labels",
+            f"get events --field-selector involvedObject.name={quoted(case.name)}",
         )
 
 
@@ -34,11 +41,16 @@ def missing(case: Case) -> Iterator[Finding]:
     for family in case.families:
         if family not in there:
             yield case.finding(
-                "NoSlices", case.severity if case.pod is None else BROKEN, case.label, "EndpointSlices",
+                "NoSlices",
+                case.severity if case.pod is None else BROKEN,
+                case.label,
+                "EndpointSlices",
                 f"no {family} slice of the EndpointSlice controller",
-                "A Service with a selector has one within moments, even if no pod matches. The controller does not run, lags "
-                "behind, or is stuck with this Service because one of its slices was relabelled and deleted." + _said(case),
-                f"{case.get_slices} -L {MANAGED_BY}", _LEASE,
+                "A Service with a selector has one within moments, even if no pod matches. The controller does not "
+                "run, lags behind, or is stuck with this Service because one of its slices was relabelled and deleted."
+                + _said(case),
+                f"{case.get_slices} -L {MANAGED_BY}",
+                _LEASE,
             )
 
 
@@ -49,7 +61,11 @@ def stale(case: Case) -> Iterator[Finding]:
     found = drift(case)
     if case.pod is not None:
         found = [one for one in found if one.pod == name_of(case.pod)]
-    strangers = [row for row in case.rows if name_of(row.slice) in case.controlled_names and not row.pod_name] if case.pod is None else []
+    strangers = (
+        [row for row in case.rows if name_of(row.slice) in case.controlled_names and not row.pod_name]
+        if case.pod is None
+        else []
+    )
     if not found and not strangers:
         return
     if found:
@@ -57,12 +73,22 @@ def stale(case: Case) -> Iterator[Finding]:
         where = slice_label(first.row.slice) if first.row else case.label
         seen, number = f"pod/{first.pod}: {first.text}", len(found)
     else:
-        where, seen, number = slice_label(strangers[0].slice), f"lists {strangers[0].address}, which belongs to no pod", len(strangers)
+        where, seen, number = (
+            slice_label(strangers[0].slice),
+            f"lists {strangers[0].address}, which belongs to no pod",
+            len(strangers),
+        )
     yield case.finding(
-        "SlicesStale", case.severity, where, "endpoints", seen,
-        f"{count(number, 'entry', 'entries')} of the slices {'does' if number == 1 else 'do'} not follow from the pods. Within a second or two this is normal, "
-        "and a slice that somebody edited is put right in that time. If it stays, the EndpointSlice controller does not run, "
-        f"or fails for this Service.{_said(case)}", f"{case.get_slices} -o yaml", _LEASE,
+        "SlicesStale",
+        case.severity,
+        where,
+        "endpoints",
+        seen,
+        f"{count(number, 'entry', 'entries')} of the slices {'does' if number == 1 else 'do'} not follow from the "
+        "pods. Within a second or two this is normal, and a slice that somebody edited is put right in that time. If "
+        f"it stays, the EndpointSlice controller does not run, or fails for this Service.{_said(case)}",
+        f"{case.get_slices} -o yaml",
+        _LEASE,
     )
 
 
@@ -77,9 +103,14 @@ def imposters(case: Case) -> Iterator[Finding]:
         if not case.owns(one) and not case.external_name:
             fate = "deletes it within moments" if case.managed else "would delete it if the Service ever got a selector"
             yield case.finding(
-                "ReservedManagedBy", DEGRADED if case.managed else NOTE, slice_label(one), f"metadata.labels[{MANAGED_BY}]", CONTROLLER,
-                f"This is the name of the EndpointSlice controller, which did not make this slice for this Service and {fate}. Use a "
-                "name of your own, such as staff.", f"{case.get_slices} -L {MANAGED_BY}",
+                "ReservedManagedBy",
+                DEGRADED if case.managed else NOTE,
+                slice_label(one),
+                f"metadata.labels[{MANAGED_BY}]",
+                CONTROLLER,
+                "This is the name of the EndpointSlice controller, which did not make this slice for this Service and "
+                f"{fate}. Use a name of your own, such as staff.",
+                f"{case.get_slices} -L {MANAGED_BY}",
             )
 
 
@@ -95,23 +126,43 @@ def mirroring(case: Case) -> Iterator[Finding]:
     mirrored = case.managed_by(MIRRORING)
     if any(total) and not mirrored and not case.rows and case.reading.slices is not None:
         if labels_of(endpoints).get(skip) == "true":
-            field, seen, means = f"metadata.labels[{skip}]", "true", "This label keeps the Endpoints from being mirrored to slices"
+            field, seen, means = (
+                f"metadata.labels[{skip}]",
+                "true",
+                "This label keeps the Endpoints from being mirrored to slices",
+            )
         elif leader in annotations_of(endpoints):
-            field, seen, means = f"metadata.annotations[{leader}]", "set", "Endpoints that serve leader election are not mirrored to slices"
+            field, seen, means = (
+                f"metadata.annotations[{leader}]",
+                "set",
+                "Endpoints that serve leader election are not mirrored to slices",
+            )
         else:
             field, seen = "subsets", f"{count(sum(total), 'address', 'addresses')}, and no mirrored slice"
             means = "The EndpointSliceMirroring controller does not run or lags behind: these addresses are in no slice"
         yield case.finding(
-            "EndpointsNotMirrored", BROKEN, f"endpoints/{case.name}", field, seen,
-            f"{means}. kube-proxy reads slices alone, so nobody gets the traffic. Write an EndpointSlice instead: Endpoints are deprecated.",
-            f"get endpoints {quoted(case.name)} --show-labels", case.get_slices,
+            "EndpointsNotMirrored",
+            BROKEN,
+            f"endpoints/{case.name}",
+            field,
+            seen,
+            f"{means}. kube-proxy reads slices alone, so nobody gets the traffic. Write an EndpointSlice instead: "
+            "Endpoints are deprecated.",
+            f"get endpoints {quoted(case.name)} --show-labels",
+            case.get_slices,
         )
     largest = max(total, default=0)
     if mirrored and largest > 1000:
         yield case.finding(
-            "MirroringTruncated", DEGRADED, f"endpoints/{case.name}", "subsets", f"{largest:,} addresses in one subset",
-            f"At most 1,000 of a subset are mirrored to slices; {largest - 1000:,} get no traffic. Write EndpointSlices instead.",
-            f"describe endpoints {quoted(case.name)}", case.get_slices,
+            "MirroringTruncated",
+            DEGRADED,
+            f"endpoints/{case.name}",
+            "subsets",
+            f"{largest:,} addresses in one subset",
+            f"At most 1,000 of a subset are mirrored to slices; {largest - 1000:,} get no traffic. Write "
+            "EndpointSlices instead.",
+            f"describe endpoints {quoted(case.name)}",
+            case.get_slices,
         )
 
 
@@ -121,9 +172,14 @@ def foreign(case: Case) -> Iterator[Finding]:
         return
     managers = sorted({labels_of(one).get(MANAGED_BY, "") or "nobody" for one in case.own})
     yield case.finding(
-        "ForeignSlice", NOTE, slice_label(case.own[0]), f"metadata.labels[{MANAGED_BY}]", labels_of(case.own[0]).get(MANAGED_BY) or "unset",
-        f"{count(len(case.own), 'slice')} of this Service {'is' if len(case.own) == 1 else 'are'} managed by {listed(managers)}, beside those that follow "
-        "the selector. Their endpoints get traffic too. If they are left over from before there was a selector, delete them.",
+        "ForeignSlice",
+        NOTE,
+        slice_label(case.own[0]),
+        f"metadata.labels[{MANAGED_BY}]",
+        labels_of(case.own[0]).get(MANAGED_BY) or "unset",
+        f"{count(len(case.own), 'slice')} of this Service {'is' if len(case.own) == 1 else 'are'} managed by "
+        f"{listed(managers)}, beside those that follow the selector. Their endpoints get traffic too. If they are left "
+        "over from before there was a selector, delete them.",
         f"{case.get_slices} -L {MANAGED_BY}",
     )
 

@@ -3,6 +3,7 @@
 Source: ``staging/src/k8s.io/endpointslice`` of Kubernetes v1.36 (``utils.go``, ``util/controller_utils.go``,
 ``reconciler.go``).
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ def canonical(address: str) -> str:
     >>> canonical("fd00:0::1"), canonical("10.0.0.1"), canonical("db.example.com")
     ('fd00::1', '10.0.0.1', 'db.example.com')
     """
+    if ":" not in address:
+        return address  # the API takes IPv4 in one form alone
     try:
         return str(ip_address(address))
     except ValueError:
@@ -90,9 +93,9 @@ class Drift:
 
 
 def drift(case: Case) -> list[Drift]:
-    """Where the controller's slices do not say what the pods, and the Service, say; what other rules explain is left out.
+    """Where the controller's slices do not say what follows from the pods and the Service.
 
-    These are a pod on a missing node, and a finished pod that is still listed.
+    Left out is what other rules explain: a pod on a missing node, and a finished pod that is still listed.
     """
     found: list[Drift] = []
     matched = {name_of(pod): pod for pod in case.matched}
@@ -108,7 +111,9 @@ def drift(case: Case) -> list[Drift]:
             missing_node = case.knows_nodes and node_is_missing(case, pod)
             if is_finished(pod) or address is None:
                 if listed_as and not is_finished(pod):
-                    found.append(Drift(name, listed_as[0], f"lists {listed_as[0].address}, which the pod does not have"))
+                    found.append(
+                        Drift(name, listed_as[0], f"lists {listed_as[0].address}, which the pod does not have")
+                    )
             elif not listed_as:
                 if not missing_node or case.publishes:
                     found.append(Drift(name, None, f"no slice lists {address}"))
@@ -133,7 +138,9 @@ def _differences(case: Case, pod: Obj, address: str, rows: list[Row]) -> list[Dr
     ports = ports_of(case, pod)
     for row in rows:
         entries = row.slice.get("ports") or ()
-        slice_ports = tuple(sorted((entry.get("name") or "", entry.get("port") or 0, protocol_of(entry)) for entry in entries))
+        slice_ports = tuple(
+            sorted((entry.get("name") or "", entry.get("port") or 0, protocol_of(entry)) for entry in entries)
+        )
         if canonical(row.address) != address:
             texts.append(f"lists {row.address}; the pod has {address}")
         elif (row.ready, row.serving, row.terminating) != (ready, serving, terminating):

@@ -1,4 +1,5 @@
 """What `why` finds, and how it says it."""
+
 from __future__ import annotations
 
 import json
@@ -8,8 +9,8 @@ from dataclasses import dataclass, field
 from textwrap import fill
 from typing import Any
 
-#: The severities, worst first. "broken": nobody, or not the pod asked for, gets the traffic. "degraded": some of it goes
-#: wrong, or soon will. "note": worth knowing; nothing is wrong with the Service.
+#: The severities, worst first. "broken": nobody, or not the pod asked for, gets the traffic. "degraded": some of it
+#: goes wrong, or soon will. "note": worth knowing; nothing is wrong with the Service.
 SEVERITIES = ("broken", "degraded", "note")
 BROKEN, DEGRADED, NOTE = SEVERITIES
 
@@ -122,7 +123,9 @@ class Report:
         parts = [fill(plain(self.summary), _WIDTH)]
         parts += [f"{number}. {finding}" for number, finding in enumerate(self.findings, 1)]
         if self.unknown:
-            lines = [fill(str(unknown), _WIDTH, initial_indent="- ", subsequent_indent="  ") for unknown in self.unknown]
+            lines = [
+                fill(str(unknown), _WIDTH, initial_indent="- ", subsequent_indent="  ") for unknown in self.unknown
+            ]
             parts.append("\n".join(["Not everything could be read:", *lines]))
         if self.exit_status == 0:
             parts.insert(1, "Nothing is wrong.")
@@ -205,5 +208,11 @@ def _escaped(char: str) -> str:
 
 
 def _paragraph(label: str, text: str) -> str:
-    return fill(text, _WIDTH, initial_indent=f"   {label:<7}", subsequent_indent=" " * 10, break_long_words=False,
-                break_on_hyphens=False)
+    return fill(
+        text,
+        _WIDTH,
+        initial_indent=f"   {label:<7}",
+        subsequent_indent=" " * 10,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

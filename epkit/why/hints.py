@@ -3,6 +3,7 @@
 Source: ``pkg/proxy/topology.go`` (CategorizeEndpoints) and ``staging/src/k8s.io/endpointslice`` (``trafficdist``,
 ``topologycache``) of Kubernetes v1.36.
 """
+
 from __future__ import annotations
 
 from collections import Counter
@@ -47,24 +48,45 @@ def _off(case: Case, family: str) -> Iterator[Finding]:
     """Hints were asked for and none are there."""
     annotations = annotations_of(case.service)
     key = next((key for key in ANNOTATIONS if key in annotations), None)
-    said = next((text for text in case.warnings_about("Service", case.name)
-                 if family in text and ("endpoint" in text.lower() or "node" in text.lower())), "")
+    said = next(
+        (
+            text
+            for text in case.warnings_about("Service", case.name)
+            if family in text and ("endpoint" in text.lower() or "node" in text.lower())
+        ),
+        "",
+    )
     if key is not None and annotations[key] in ("Auto", "auto"):
         field, seen = f"metadata.annotations[{key}]", annotations[key]
         means = f"No {family} endpoint has hints, so traffic goes to every zone."
-        means += f" The controller said: {said}." if said else (
-            " Auto needs two zones, a zone label on every node, and about three endpoints a zone.")
+        means += (
+            f" The controller said: {said}."
+            if said
+            else (" Auto needs two zones, a zone label on every node, and about three endpoints a zone.")
+        )
         means += " spec.trafficDistribution: PreferSameZone has no such thresholds."
     elif key is not None and annotations[key] not in ("Disabled", "disabled"):
         field, seen = f"metadata.annotations[{key}]", annotations[key]
-        means = "This value is none that the controller knows (Auto): no hints are written, and traffic goes to every zone."
+        means = (
+            "This value is none that the controller knows (Auto): no hints are written, and traffic goes to every zone."
+        )
     elif key is None and case.spec.get("trafficDistribution") and case.managed:
         field, seen = "spec.trafficDistribution", case.spec["trafficDistribution"]
-        means = (f"No ready {family} endpoint has a zone, as its node has no label {ZONE}. So there are no hints, and traffic goes to every zone.")
+        means = (
+            f"No ready {family} endpoint has a zone, as its node has no label {ZONE}. So there are no hints, and "
+            "traffic goes to every zone."
+        )
     else:
         return
     yield case.finding(
-        "HintsOff", NOTE, case.label, field, seen, means.replace("..", "."), f"describe service {quoted(case.name)}", f"get nodes -L {ZONE}",
+        "HintsOff",
+        NOTE,
+        case.label,
+        field,
+        seen,
+        means.replace("..", "."),
+        f"describe service {quoted(case.name)}",
+        f"get nodes -L {ZONE}",
     )
 
 
@@ -76,9 +98,15 @@ def _ignored(case: Case, ready: list[Row], hinted: list[Row]) -> Finding:
     if name_of(row.slice) in case.controlled_names and not row.endpoint.get("zone"):
         cause = f"its node {row.endpoint.get('nodeName', '')} has no label {ZONE}"
     return case.finding(
-        "HintsIgnored", NOTE, slice_label(row.slice), "endpoints[].hints", f"unset for {row.address}, set for {count(len(hinted), 'other')}",
-        f"One ready endpoint without hints is enough, and kube-proxy follows no hints of this Service; here {cause}. Traffic goes to every zone.",
-        f"{case.get_slices} -o yaml", f"get nodes -L {ZONE}",
+        "HintsIgnored",
+        NOTE,
+        slice_label(row.slice),
+        "endpoints[].hints",
+        f"unset for {row.address}, set for {count(len(hinted), 'other')}",
+        f"One ready endpoint without hints is enough, and kube-proxy follows no hints of this Service; here {cause}. "
+        "Traffic goes to every zone.",
+        f"{case.get_slices} -o yaml",
+        f"get nodes -L {ZONE}",
     )
 
 
@@ -104,11 +132,16 @@ def _kept_away(case: Case, ready: list[Row]) -> Iterator[Finding]:
     row = subject[0]
     kept = sorted(nodes_of(row) or zones_of(row))
     yield case.finding(
-        "HintsKeepTrafficAway", BROKEN if case.pod is not None else DEGRADED, slice_label(row.slice), "endpoints[].hints",
+        "HintsKeepTrafficAway",
+        BROKEN if case.pod is not None else DEGRADED,
+        slice_label(row.slice),
+        "endpoints[].hints",
         f"{row.address} is kept for {listed(kept)}",
-        f"No node that is ready is there, and all other nodes have endpoints of their own. So {count(len(subject), 'ready endpoint')} "
-        f"{'gets' if len(subject) == 1 else 'get'} no traffic: {listed(one.address for one in subject)}.",
-        f"{case.get_slices} -o yaml", f"get nodes -L {ZONE}",
+        "No node that is ready is there, and all other nodes have endpoints of their own. So "
+        f"{count(len(subject), 'ready endpoint')} {'gets' if len(subject) == 1 else 'get'} no traffic: "
+        f"{listed(one.address for one in subject)}.",
+        f"{case.get_slices} -o yaml",
+        f"get nodes -L {ZONE}",
     )
 
 
@@ -123,8 +156,14 @@ def _overloaded(case: Case, ready: list[Row]) -> Iterator[Finding]:
         load = nodes[zone] / len(case.workers) / (number / total)
         if load >= _OVERLOAD:
             yield case.finding(
-                "ZoneOverload", NOTE, case.label, "spec.trafficDistribution", case.spec["trafficDistribution"],
-                f"Zone {zone} has {nodes[zone]} of {count(len(case.workers), 'node')} and {number} of {count(total, 'endpoint')}. If clients are spread "
-                f"like nodes, each endpoint there takes {load:.1f} times the average. Spread the pods over the zones.",
-                f"get nodes -L {ZONE}", f"{case.get_slices} -o yaml",
+                "ZoneOverload",
+                NOTE,
+                case.label,
+                "spec.trafficDistribution",
+                case.spec["trafficDistribution"],
+                f"Zone {zone} has {nodes[zone]} of {count(len(case.workers), 'node')} and {number} of "
+                f"{count(total, 'endpoint')}. If clients are spread like nodes, each endpoint there takes {load:.1f} "
+                "times the average. Spread the pods over the zones.",
+                f"get nodes -L {ZONE}",
+                f"{case.get_slices} -o yaml",
             )

@@ -1,4 +1,5 @@
 """The nearest thing to what was asked for: names, and labels of pods."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping

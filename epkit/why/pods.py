@@ -1,4 +1,5 @@
 """Reasons that lie in the pods: why one is no endpoint, or not a ready one."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -56,8 +57,8 @@ def _finding(case: Case, reason: str, group: list[tuple[Obj, Cause]]) -> Finding
 
 #: In order of cause.
 _ORDER = [
-    "PodFinished", "NodeMissing", "NodeNotReady", "PodTerminating", "PodNotScheduled", "PodNoAddress", "PodWithoutFamily",
-    *readiness.REASONS,
+    "PodFinished", "NodeMissing", "NodeNotReady", "PodTerminating", "PodNotScheduled", "PodNoAddress",
+    "PodWithoutFamily", *readiness.REASONS,
 ]  # fmt: skip
 
 
@@ -66,31 +67,49 @@ def _cause(case: Case, pod: Obj) -> Cause | None:
     name, status = quoted(name_of(pod)), pod.get("status") or {}
     if is_finished(pod):
         return Cause(
-            "PodFinished", pod_label(pod), "status.phase", _with_reason(status), "A pod that has ended is never an endpoint.",
-            (f"get pod {name}",), excludes=True,
+            "PodFinished",
+            pod_label(pod),
+            "status.phase",
+            _with_reason(status),
+            "A pod that has ended is never an endpoint.",
+            (f"get pod {name}",),
+            excludes=True,
         )
     node = (pod.get("spec") or {}).get("nodeName")
     if case.knows_nodes and node_is_missing(case, pod):
         return _node_missing(case, pod, str(node))
-    if node in case.nodes and not is_ready(case.nodes[node]) and not is_ready(pod) and condition(case.nodes[node], "Ready"):
+    if (
+        node in case.nodes
+        and not is_ready(case.nodes[node])
+        and not is_ready(pod)
+        and condition(case.nodes[node], "Ready")
+    ):
         return _node_not_ready(pod, case.nodes[node])
     if is_terminating(pod):
         return _terminating(case, pod)
     if not node:
         reason = condition(pod, "PodScheduled") or {}
         return Cause(
-            "PodNotScheduled", pod_label(pod), "spec.nodeName", "unset" + (f": {reason['message']}" if reason.get("message") else ""),
+            "PodNotScheduled",
+            pod_label(pod),
+            "spec.nodeName",
+            "unset" + (f": {reason['message']}" if reason.get("message") else ""),
             "No node has taken the pod yet. It has no address, and so it is no endpoint.",
-            (f"describe pod {name}",), excludes=True,
+            (f"describe pod {name}",),
+            excludes=True,
         )
     if not addresses_of(pod):
         return _no_address(case, pod)
     missing = [family for family in case.families if address_of(pod, family) is None]
     if missing:
         return Cause(
-            "PodWithoutFamily", pod_label(pod), "status.podIPs", ", ".join(addresses_of(pod)),
+            "PodWithoutFamily",
+            pod_label(pod),
+            "status.podIPs",
+            ", ".join(addresses_of(pod)),
             f"The Service's families are {listed(case.families)}. The pod has no {listed(missing)} address, so no "
-            f"{listed(missing)} slice lists it.", (f"get pod {name} -o jsonpath='{{.status.podIPs}}'", case.get_slices),
+            f"{listed(missing)} slice lists it.",
+            (f"get pod {name} -o jsonpath='{{.status.podIPs}}'", case.get_slices),
             excludes=len(missing) == len(case.families),
         )
     if not is_ready(pod):
@@ -107,28 +126,41 @@ def _node_missing(case: Case, pod: Obj, node: str) -> Cause:
     if case.publishes:
         effect = "The Service publishes it all the same, without a zone."
     elif listed_in:
-        effect = "The slice still lists it, and drops it at the next sync of the Service: a node's deletion starts none."
+        effect = (
+            "The slice still lists it, and drops it at the next sync of the Service: a node's deletion starts none."
+        )
     else:
         effect = "The controller leaves the pod out of the slices and tries again with back-off."
     return Cause(
-        "NodeMissing", pod_label(pod), "spec.nodeName", f"{node}, and there is no such Node",
+        "NodeMissing",
+        pod_label(pod),
+        "spec.nodeName",
+        f"{node}, and there is no such Node",
         f"{effect} Pod garbage collection removes the pod about a minute after the Node; deleting the pod is quicker.",
-        (f"get pods -o wide --field-selector spec.nodeName={quoted(node)}", "get nodes"), excludes=not case.publishes,
+        (f"get pods -o wide --field-selector spec.nodeName={quoted(node)}", "get nodes"),
+        excludes=not case.publishes,
     )
 
 
 def _node_not_ready(pod: Obj, node: Obj) -> Cause:
     ready = condition(node, "Ready") or {}
     means = (
-        "The kubelet of this node does not report, or says that the node is not well. Its pods were marked not ready, and "
-        "are deleted when their toleration ends (300 s by default)."
+        "The kubelet of this node does not report, or says that the node is not well. Its pods were marked not ready, "
+        "and are deleted when their toleration ends (300 s by default)."
     )
     if is_terminating(pod):
         means += " They stay Terminating: only the kubelet, or the deletion of the Node, can end that."
     message = f" ({ready['reason']})" if ready.get("reason") else ""
     return Cause(
-        "NodeNotReady", f"node/{name_of(node)}", "status.conditions[Ready]", f"{ready.get('status', 'Unknown')}{message}",
-        means, (f"describe node {quoted(name_of(node))}", f"get pods -o wide --field-selector spec.nodeName={quoted(name_of(node))}"),
+        "NodeNotReady",
+        f"node/{name_of(node)}",
+        "status.conditions[Ready]",
+        f"{ready.get('status', 'Unknown')}{message}",
+        means,
+        (
+            f"describe node {quoted(name_of(node))}",
+            f"get pods -o wide --field-selector spec.nodeName={quoted(name_of(node))}",
+        ),
     )
 
 
@@ -140,8 +172,13 @@ def _terminating(case: Case, pod: Obj) -> Cause:
     if finalizers:
         means += f" The finalizer {listed(finalizers)} holds it."
     return Cause(
-        "PodTerminating", pod_label(pod), "metadata.deletionTimestamp", str(pod["metadata"]["deletionTimestamp"]), means,
-        (f"get pod {quoted(name_of(pod))} -o yaml", f"{case.get_slices} -o yaml"), excludes=False,
+        "PodTerminating",
+        pod_label(pod),
+        "metadata.deletionTimestamp",
+        str(pod["metadata"]["deletionTimestamp"]),
+        means,
+        (f"get pod {quoted(name_of(pod))} -o yaml", f"{case.get_slices} -o yaml"),
+        excludes=False,
     )
 
 
@@ -155,18 +192,31 @@ def _no_address(case: Case, pod: Obj) -> Cause:
     if warning:
         means += f" The last warning: {warning}"
     return Cause(
-        "PodNoAddress", pod_label(pod), field, seen, means, (f"describe pod {quoted(name_of(pod))}",), excludes=True,
+        "PodNoAddress",
+        pod_label(pod),
+        field,
+        seen,
+        means,
+        (f"describe pod {quoted(name_of(pod))}",),
+        excludes=True,
     )
 
 
 def ended_before_drained(case: Case) -> Iterator[Finding]:
     """Terminating pods whose containers are gone already, without a preStop hook: errors during every rollout."""
-    early = [pod for pod in case.subjects if is_terminating(pod) and not is_finished(pod) and not is_ready(pod) and _ended(pod)
-             and not _has_pre_stop(pod)]
+    early = [
+        pod
+        for pod in case.subjects
+        if is_terminating(pod) and not is_finished(pod) and not is_ready(pod) and _ended(pod) and not _has_pre_stop(pod)
+    ]
     if early:
         pod = early[0]
         yield case.finding(
-            "EndedBeforeDrained", NOTE, pod_label(pod), "status.containerStatuses[].state", "terminated, while the pod is terminating",
+            "EndedBeforeDrained",
+            NOTE,
+            pod_label(pod),
+            "status.containerStatuses[].state",
+            "terminated, while the pod is terminating",
             "The container ended as soon as it was told to. Nodes hear of it about a second later, so connections in "
             "between are refused. A preStop sleep of a few seconds closes that gap.",
             f"get pod {quoted(name_of(pod))} -o yaml",
@@ -178,9 +228,14 @@ def finished_but_listed(case: Case) -> Iterator[Finding]:
     left = [pod for pod in case.matched if is_finished(pod) and name_of(pod) in case.rows_by_pod]
     if left:
         yield case.finding(
-            "FinishedPodListed", NOTE, pod_label(left[0]), "status.phase", _with_reason(left[0]["status"]),
-            f"The slice still lists {pods_in_words(left)}, as not ready. It gets no traffic; the next sync of the Service "
-            "removes it.", f"{case.get_slices} -o yaml",
+            "FinishedPodListed",
+            NOTE,
+            pod_label(left[0]),
+            "status.phase",
+            _with_reason(left[0]["status"]),
+            f"The slice still lists {pods_in_words(left)}, as not ready. It gets no traffic; the next sync of the "
+            "Service removes it.",
+            f"{case.get_slices} -o yaml",
         )
 
 
@@ -188,15 +243,23 @@ def publish_not_ready(case: Case) -> Iterator[Finding]:
     """publishNotReadyAddresses on a Service for clients: they are sent to pods that cannot answer."""
     if not case.publishes or case.headless or case.external_name:
         return
-    unready = [row for row in case.rows if row.ready and not (row.serving and not row.terminating)
-               and (case.pod is None or case.is_of_pod(row))]
+    unready = [
+        row
+        for row in case.rows
+        if row.ready and not (row.serving and not row.terminating) and (case.pod is None or case.is_of_pod(row))
+    ]
     if unready:
         row = unready[0]
         yield case.finding(
-            "PublishNotReady", DEGRADED, case.label, "spec.publishNotReadyAddresses", "true",
-            f"{count(len(unready), 'endpoint')} {'is' if len(unready) == 1 else 'are'} ready in the slice although the pod is not, "
-            f"such as {row.address} (ready: true, serving: {str(row.serving).lower()}). Clients are sent there. Keep this "
-            "setting for a headless Service between peers.", f"{case.get_slices} -o yaml",
+            "PublishNotReady",
+            DEGRADED,
+            case.label,
+            "spec.publishNotReadyAddresses",
+            "true",
+            f"{count(len(unready), 'endpoint')} {'is' if len(unready) == 1 else 'are'} ready in the slice although the "
+            f"pod is not, such as {row.address} (ready: true, serving: {str(row.serving).lower()}). Clients are sent "
+            "there. Keep this setting for a headless Service between peers.",
+            f"{case.get_slices} -o yaml",
         )
 
 
@@ -205,15 +268,22 @@ def peers_not_published(case: Case) -> Iterator[Finding]:
     peers = [pod for pod in case.subjects if (pod.get("spec") or {}).get("subdomain") == case.name]
     if case.headless and not case.publishes and peers and not any(map(is_ready, peers)):
         yield case.finding(
-            "PeersNotPublished", NOTE, case.label, "spec.publishNotReadyAddresses", "unset",
-            "DNS has no name for any of these pods while none is ready. If they must find each other first, they never "
-            "will be: set publishNotReadyAddresses on this headless Service.",
-            f"get service {quoted(case.name)} -o yaml", f"{case.get_slices} -o yaml",
+            "PeersNotPublished",
+            NOTE,
+            case.label,
+            "spec.publishNotReadyAddresses",
+            "unset",
+            "DNS has no name for any of these pods while none is ready. If they must find each other first, they "
+            "never will be: set publishNotReadyAddresses on this headless Service.",
+            f"get service {quoted(case.name)} -o yaml",
+            f"{case.get_slices} -o yaml",
         )
 
 
 def _ended(pod: Obj) -> bool:
-    return any("terminated" in (entry.get("state") or {}) for entry in (pod.get("status") or {}).get("containerStatuses") or ())
+    return any(
+        "terminated" in (entry.get("state") or {}) for entry in (pod.get("status") or {}).get("containerStatuses") or ()
+    )
 
 
 def _has_pre_stop(pod: Obj) -> bool:

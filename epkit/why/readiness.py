@@ -3,6 +3,7 @@
 Ready is ContainersReady and every readiness gate; ContainersReady is every container's ready; that is its startup probe
 and then its readiness probe, where it has them (``pkg/kubelet/status/generate.go``, ``pkg/kubelet/prober``).
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -33,14 +34,21 @@ def of(case: Case, pod: Obj) -> dict[str, Any]:
         return _of_gate(pod, closed)
     if containers_ready:
         return _cause(
-            pod, "ReadyConditionStale", "status.conditions[Ready]", "False, while ContainersReady is True and no gate is closed",
-            "The kubelet should have set Ready. After a node's return, kubelets have been seen to forget it. Delete the "
-            "pod, or restart the kubelet.", f"get pod {quoted(name_of(pod))} -o jsonpath='{{.status.conditions}}'",
+            pod,
+            "ReadyConditionStale",
+            "status.conditions[Ready]",
+            "False, while ContainersReady is True and no gate is closed",
+            "The kubelet should have set Ready. After a node's return, kubelets have been seen to forget it. Delete "
+            "the pod, or restart the kubelet.",
+            f"get pod {quoted(name_of(pod))} -o jsonpath='{{.status.conditions}}'",
         )
     ready = condition(pod, "Ready") or {}
     words = ": ".join(str(ready[key]) for key in ("reason", "message") if ready.get(key))
     return _cause(
-        pod, "PodNotReady", "status.conditions[Ready]", f"{ready.get('status', 'unset')}{f' ({words})' if words else ''}",
+        pod,
+        "PodNotReady",
+        "status.conditions[Ready]",
+        f"{ready.get('status', 'unset')}{f' ({words})' if words else ''}",
         "The kubelet has not reported the pod ready. Until it does, the slice lists it with ready: false.",
         f"describe pod {quoted(name_of(pod))}",
     )
@@ -72,18 +80,27 @@ def _of_container(case: Case, pod: Obj, status: Obj) -> dict[str, Any] | None:
         tail = ""
         last = (status.get("lastState") or {}).get("terminated")
         if last:
-            tail = f" Its last run ended with exit code {last.get('exitCode')}{_in_brackets(last.get('reason'))}; kubectl logs -p shows it."
+            tail = (
+                f" Its last run ended with exit code {last.get('exitCode')}{_in_brackets(last.get('reason'))}; "
+                "kubectl logs -p shows it."
+            )
         return _cause(
-            pod, "ContainerWaiting", f"{field}.waiting", seen,
+            pod,
+            "ContainerWaiting",
+            f"{field}.waiting",
+            seen,
             f"The container {first[0] if first else name} does not run, so the pod cannot be ready.{tail}",
             f"describe pod {quoted(name_of(pod))}",
         )
     if "terminated" in state:
         ended = state["terminated"]
         return _cause(
-            pod, "ContainerEnded", f"{field}.terminated", f"exit code {ended.get('exitCode')}{_in_brackets(ended.get('reason'))}",
+            pod,
+            "ContainerEnded",
+            f"{field}.terminated",
+            f"exit code {ended.get('exitCode')}{_in_brackets(ended.get('reason'))}",
             f"The container {name} has ended and does not run, so the pod cannot be ready.",
-            f"logs {quoted(name_of(pod))} -c {quoted(name)}",
+            f"describe pod {quoted(name_of(pod))}",
         )
     container = next((one for one in containers_of(pod) if one.get("name") == name), {})
     if status.get("started") is False and container.get("startupProbe"):
@@ -95,14 +112,20 @@ def _of_container(case: Case, pod: Obj, status: Obj) -> dict[str, Any] | None:
 
 def _of_probe(case: Case, pod: Obj, container: Obj, kind: str) -> dict[str, Any]:
     probe = container[f"{kind}Probe"]
-    said = next((text for text in case.warnings_about("Pod", name_of(pod)) if text.lower().startswith(f"{kind} probe")), "")
+    said = next(
+        (text for text in case.warnings_about("Pod", name_of(pod)) if text.lower().startswith(f"{kind} probe")), ""
+    )
     means = f"The {kind} probe of the container {container.get('name')} has not passed"
     means += f". It said last: {said}." if said else ", so the pod is not ready."
     if kind == "startup":
         means += " No readiness probe is tried before it does."
     return _cause(
-        pod, f"{kind.capitalize()}ProbeFails", f"spec.containers[{container.get('name')}].{kind}Probe", probe_in_words(probe),
-        means.replace("..", "."), f"describe pod {quoted(name_of(pod))}",
+        pod,
+        f"{kind.capitalize()}ProbeFails",
+        f"spec.containers[{container.get('name')}].{kind}Probe",
+        probe_in_words(probe),
+        means.replace("..", "."),
+        f"describe pod {quoted(name_of(pod))}",
         f"get events --field-selector involvedObject.name={quoted(name_of(pod))}",
     )
 
@@ -125,9 +148,13 @@ def _of_gate(pod: Obj, closed: list[str]) -> dict[str, Any]:
     states = {kind: (condition(pod, kind) or {}).get("status") for kind in closed}
     seen = ", ".join(f"{kind} is {state or 'not set'}" for kind, state in states.items())
     return _cause(
-        pod, "ReadinessGate", f"status.conditions[{closed[0]}]", seen,
-        f"The containers are ready. The pod waits for its readiness {'gate' if len(closed) == 1 else 'gates'} {listed(closed)}, which some "
-        "controller, such as that of a load balancer, must set to True. See that it runs and knows this pod.",
+        pod,
+        "ReadinessGate",
+        f"status.conditions[{closed[0]}]",
+        seen,
+        f"The containers are ready. The pod waits for its readiness {'gate' if len(closed) == 1 else 'gates'} "
+        f"{listed(closed)}, which some controller, such as that of a load balancer, must set to True. See that it runs "
+        "and knows this pod.",
         f"get pod {quoted(name_of(pod))} -o jsonpath='{{.spec.readinessGates}} {{.status.conditions}}'",
     )
 

@@ -2,6 +2,7 @@
 
 Everything is read, nothing is written. What may not be read is remembered with what cannot be said because of it.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -20,7 +21,8 @@ SERVICE_NAME = "kubernetes.io/service-name"
 #: Kind → what cannot be said when it may not be listed.
 UNSURE = {
     "services": "whether an endpoint is another Service's cluster IP is not known",
-    "pods": "whether the selector matches pods, why they are not ready and whether the slices are up to date is not known",
+    "pods": "whether the selector matches pods, why they are not ready and whether the slices are up to date is not "
+    "known",
     "endpointslices": "which addresses the Service has, and who gets its traffic, is not known",
     "endpoints": "whether the Endpoints object agrees with the slices is not known",
     "nodes": "whether pods are on nodes that are gone or not ready, and what hints and Local policies do, is not known",
@@ -65,7 +67,9 @@ def parse(what: str, kinds: tuple[str, ...], namespace: str) -> tuple[str, str]:
     if parts and parts[-1].lower() in kinds:
         parts.pop()
     elif parts and len(parts) == 1:
-        raise EpkitError(f"{plain(what)} is not a {_singular(kinds)}. Write {kinds[0]}/{plain(name)}, or the name alone.")
+        raise EpkitError(
+            f"{plain(what)} is not a {_singular(kinds)}. Write {kinds[0]}/{plain(name)}, or the name alone."
+        )
     if not name or len(parts) > 1 or "" in parts:
         raise EpkitError(f"{plain(what) or 'An empty word'} names no {_singular(kinds)}. Write {kinds[0]}/NAME.")
     return (parts[0] if parts else namespace), name
@@ -78,14 +82,16 @@ class Reader:
         self.client = client
         self.unknown: list[Unknown] = []
 
-    def list(self, resource: str, namespace: str | None, unsure: str, *, labels: str = "", fields: str = "") -> list[Obj] | None:
+    def list(
+        self, resource: str, namespace: str | None, unsure: str, *, labels: str = "", fields: str = ""
+    ) -> list[Obj] | None:
         """The objects, or None where listing them is refused."""
         try:
             return self.client.list(resource, namespace, labels=labels, fields=fields).items
         except ApiError as error:
             if error.code == 401:
                 raise _not_known(error) from None
-            where = resource if namespace else f"{resource} of all namespaces"
+            where = resource if namespace or resource == "nodes" else f"{resource} of all namespaces"
             self.unknown.append(Unknown(where, plain(error.message), unsure))
             return None
 
@@ -129,7 +135,11 @@ def read_more(client: Client, reading: Reading, *, nobody_matches: bool, no_slic
     reader = Reader(client)
     name, namespace = name_of(reading.service), reading.namespace
     if nobody_matches:
-        for resource, kind in (("deployments", "Deployment"), ("statefulsets", "StatefulSet"), ("daemonsets", "DaemonSet")):
+        for resource, kind in (
+            ("deployments", "Deployment"),
+            ("statefulsets", "StatefulSet"),
+            ("daemonsets", "DaemonSet"),
+        ):
             listed_ones = reader.list(resource, namespace, UNSURE[resource]) or ()
             reading.workloads += [{"kind": kind, **one} for one in listed_ones]  # items of a list carry no kind
         labels = format_map(reading.service["spec"]["selector"])
@@ -172,10 +182,16 @@ def _no_service(reader: Reader, name: str, namespace: str, services: list[Obj]) 
     everywhere = reader.list("services", None, "", fields=f"metadata.name={name}")
     homes = sorted(namespace_of(one) for one in everywhere or () if name_of(one) == name)
     if homes:
-        text += f" There is one of this name in {listed(map(plain, homes))}: choose a namespace with -n, or {homes[0]}/svc/{name}."
+        text += (
+            f" There is one of this name in {listed(map(plain, homes))}: choose a namespace with -n, or "
+            f"{homes[0]}/svc/{name}."
+        )
     leftover = reader.find("endpoints", name, namespace, "")
     if leftover is not None:
-        text += f" An Endpoints object {plain(name)} exists without a Service: it is not mirrored to slices, and nobody reads it."
+        text += (
+            f" An Endpoints object {plain(name)} exists without a Service: it is not mirrored to slices, and "
+            "nobody reads it."
+        )
     return text
 
 

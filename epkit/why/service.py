@@ -1,4 +1,5 @@
 """Reasons that lie in the Service itself: its type, its labels, its selector."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -34,8 +35,13 @@ def external_name(case: Case) -> Iterator[Finding]:
     if wrong:
         means += " For pods behind it, make it type ClusterIP and remove externalName."
     yield case.finding(
-        "ExternalName", BROKEN if wrong else NOTE, case.label, "spec.type",
-        f"ExternalName, to {case.spec.get('externalName', '')}", means, f"get service {quoted(case.name)} -o wide",
+        "ExternalName",
+        BROKEN if wrong else NOTE,
+        case.label,
+        "spec.type",
+        f"ExternalName, to {case.spec.get('externalName', '')}",
+        means,
+        f"get service {quoted(case.name)} -o wide",
     )
 
 
@@ -44,7 +50,10 @@ def terminating(case: Case) -> Iterator[Finding]:
     if case.service["metadata"].get("deletionTimestamp"):
         held = listed(case.service["metadata"].get("finalizers") or ["foreground deletion"])
         yield case.finding(
-            "ServiceTerminating", case.severity, case.label, "metadata.deletionTimestamp",
+            "ServiceTerminating",
+            case.severity,
+            case.label,
+            "metadata.deletionTimestamp",
             case.service["metadata"]["deletionTimestamp"],
             f"The Service is being deleted and is held by {held}. It gets no new slices.",
             f"get service {quoted(case.name)} -o yaml",
@@ -56,9 +65,13 @@ def proxy_name(case: Case) -> Iterator[Finding]:
     value = labels_of(case.service).get(PROXY_NAME)
     if value is not None:
         yield case.finding(
-            "ServiceProxyName", DEGRADED, case.label, f"metadata.labels[{PROXY_NAME}]", value or '""',
-            "kube-proxy writes no rules for this Service. Unless a proxy of that name runs on every node, connections to "
-            "its cluster IP and node ports go nowhere, however good its endpoints are.",
+            "ServiceProxyName",
+            DEGRADED,
+            case.label,
+            f"metadata.labels[{PROXY_NAME}]",
+            value or '""',
+            "kube-proxy writes no rules for this Service. Unless a proxy of that name runs on every node, connections "
+            "to its cluster IP and node ports go nowhere, however good its endpoints are.",
             f"get service {quoted(case.name)} --show-labels",
         )
 
@@ -68,18 +81,27 @@ def selector_removed(case: Case) -> Iterator[Finding]:
     left = [one for one in case.managed_by(CONTROLLER) if case.owns(one, controller=True)]
     if case.selector or case.external_name or not left:
         return
-    gone = sorted({row.pod_name for one in left for row in rows_of(one) if row.pod_name and row.pod_name not in case.pods_by_name})
+    gone = sorted(
+        {row.pod_name for one in left for row in rows_of(one) if row.pod_name and row.pod_name not in case.pods_by_name}
+    )
     copies = case.managed_by(MIRRORING)
     means = "The Service has no selector any more, and nobody updates what the controller wrote while it had one."
     if gone and case.reading.pods is not None:
         means += f" {listed(gone)} {'is' if len(gone) == 1 else 'are'} listed and gone: clients run into timeouts."
     if copies:
-        means += f" {slice_label(copies[0])} is a mirrored copy of the left-over Endpoints, so addresses are there twice."
+        means += (
+            f" {slice_label(copies[0])} is a mirrored copy of the left-over Endpoints, so addresses are there twice."
+        )
     means += " Restore the selector, or delete these slices and the Endpoints object and write your own slice."
     yield case.finding(
-        "SelectorRemoved", DEGRADED, slice_label(left[0]), "metadata.labels[endpointslice.kubernetes.io/managed-by]",
-        f"{CONTROLLER}, while {case.label} has no spec.selector", means,
-        f"get service {quoted(case.name)} -o wide", f"{case.get_slices} -L endpointslice.kubernetes.io/managed-by",
+        "SelectorRemoved",
+        case.severity,
+        slice_label(left[0]),
+        "metadata.labels[endpointslice.kubernetes.io/managed-by]",
+        f"{CONTROLLER}, while {case.label} has no spec.selector",
+        means,
+        f"get service {quoted(case.name)} -o wide",
+        f"{case.get_slices} -L endpointslice.kubernetes.io/managed-by",
     )
 
 
@@ -88,10 +110,15 @@ def no_selector(case: Case) -> Iterator[Finding]:
     if case.selector or case.external_name or case.pod is None or any(state.listed for state in case.states):
         return
     yield case.finding(
-        "NoSelector", BROKEN, case.label, "spec.selector", "unset",
+        "NoSelector",
+        BROKEN,
+        case.label,
+        "spec.selector",
+        "unset",
         f"Without a selector no controller looks for pods. {pod_label(case.pod)} is an endpoint only if a slice that "
         "somebody writes lists it. Give the Service a selector, or write the slice.",
-        f"get service {quoted(case.name)} -o wide", case.get_slices,
+        f"get service {quoted(case.name)} -o wide",
+        case.get_slices,
     )
 
 
@@ -109,16 +136,25 @@ def _mismatch(case: Case, pod: Obj) -> Iterator[Finding]:
     if in_other_namespace(case):
         also = "" if of_map(case.selector)(labels_of(pod)) else " Its labels do not match the selector either."
         yield case.finding(
-            "OtherNamespace", BROKEN, pod_label(pod), "metadata.namespace", namespace_of(pod),
+            "OtherNamespace",
+            BROKEN,
+            pod_label(pod),
+            "metadata.namespace",
+            namespace_of(pod),
             f"A Service selects pods of its own namespace alone, and {case.label} is in {case.namespace}.{also}",
             f"get pods -A --field-selector metadata.name={quoted(name_of(pod))} --show-labels",
         )
     elif not case.subjects:
         miss = nearest.of_pod(case.selector, pod)
         yield case.finding(
-            "SelectorMismatch", BROKEN, pod_label(pod), "metadata.labels", format_map(labels_of(pod)) or "none",
+            "SelectorMismatch",
+            BROKEN,
+            pod_label(pod),
+            "metadata.labels",
+            format_map(labels_of(pod)) or "none",
             f"{case.label} wants every pair of {selector_text(case)}. The pod has {listed(miss.differences)}.",
-            f"get pod {quoted(name_of(pod))} --show-labels", f"get service {quoted(case.name)} -o wide",
+            f"get pod {quoted(name_of(pod))} --show-labels",
+            f"get service {quoted(case.name)} -o wide",
         )
 
 
@@ -132,10 +168,15 @@ def _matches_nothing(case: Case) -> Finding:
     if case.reading.pods_elsewhere:
         homes = sorted({namespace_of(pod) for pod in case.reading.pods_elsewhere})
         return case.finding(
-            "OtherNamespace", BROKEN, case.label, "spec.selector", wanted,
+            "OtherNamespace",
+            case.severity,
+            case.label,
+            "spec.selector",
+            wanted,
             f"No pod in the namespace {case.namespace} has these labels, but "
-            f"{count(len(case.reading.pods_elsewhere), 'pod')} in {listed(homes)} {'has' if len(case.reading.pods_elsewhere) == 1 else 'have'} "
-            "them. A Service selects pods of its own namespace alone.",
+            f"{count(len(case.reading.pods_elsewhere), 'pod')} in {listed(homes)} "
+            f"{'has' if len(case.reading.pods_elsewhere) == 1 else 'have'} them. A Service selects pods of its own "
+            "namespace alone.",
             f"get pods -A -l {quoted(wanted)}",
         )
     miss = nearest.miss(case.selector, case.reading.pods or ())
@@ -147,8 +188,14 @@ def _matches_nothing(case: Case) -> Finding:
     else:
         means += " None comes near."
     return case.finding(
-        "SelectorMatchesNothing", BROKEN, case.label, "spec.selector", wanted, means,
-        f"get pods -l {quoted(wanted)}", "get pods --show-labels",
+        "SelectorMatchesNothing",
+        case.severity,
+        case.label,
+        "spec.selector",
+        wanted,
+        means,
+        f"get pods -l {quoted(wanted)}",
+        "get pods --show-labels",
     )
 
 
@@ -158,17 +205,33 @@ def _without_pods(case: Case, workload: Obj) -> Finding:
     spec, status = workload.get("spec") or {}, workload.get("status") or {}
     if spec.get("replicas", 1) == 0:
         return case.finding(
-            "ScaledToZero", BROKEN, f"{kind}/{name}", "spec.replicas", "0",
+            "ScaledToZero",
+            case.severity,
+            f"{kind}/{name}",
+            "spec.replicas",
+            "0",
             f"Its pods would match {selector_text(case)}, but there are none. An empty slice stays as a placeholder.",
             f"get {kind} {quoted(name)}",
         )
-    failed = [entry for entry in status.get("conditions") or ()
-              if (entry.get("type"), entry.get("status")) in (("ReplicaFailure", "True"), ("Progressing", "False"))]
-    seen = str(failed[0].get("message", "")) if failed else f"{status.get('replicas', status.get('currentNumberScheduled', 0))} pods"
+    failed = [
+        entry
+        for entry in status.get("conditions") or ()
+        if (entry.get("type"), entry.get("status")) in (("ReplicaFailure", "True"), ("Progressing", "False"))
+    ]
+    seen = (
+        str(failed[0].get("message", ""))
+        if failed
+        else f"{status.get('replicas', status.get('currentNumberScheduled', 0))} pods"
+    )
     return case.finding(
-        "WorkloadWithoutPods", BROKEN, f"{kind}/{name}", f"status.conditions[{failed[0]['type']}]" if failed else "status.replicas",
-        seen, f"Its pods would match {selector_text(case)}, but it has made none.",
-        f"describe {kind} {quoted(name)}", "get events --field-selector type=Warning",
+        "WorkloadWithoutPods",
+        case.severity,
+        f"{kind}/{name}",
+        f"status.conditions[{failed[0]['type']}]" if failed else "status.replicas",
+        seen,
+        f"Its pods would match {selector_text(case)}, but it has made none.",
+        f"describe {kind} {quoted(name)}",
+        "get events --field-selector type=Warning",
     )
 
 
@@ -188,9 +251,14 @@ def too_broad(case: Case) -> Iterator[Finding]:
         origin = f"belongs to the Job {first['name']}" if first else "has no controller"
         usual = controller_of(steady[0]) or {}
         yield case.finding(
-            "SelectorTooBroad", DEGRADED, case.label, "spec.selector", selector_text(case),
+            "SelectorTooBroad",
+            DEGRADED,
+            case.label,
+            "spec.selector",
+            selector_text(case),
             f"It also matches {pods_in_words(strangers)}: {pod_label(strangers[0])} {origin}, the other pods to a "
-            f"{usual.get('kind')}. A part of the traffic goes there. Select by a label that only the workload's pods have.",
+            f"{usual.get('kind')}. A part of the traffic goes there. Select by a label that only the workload's pods "
+            "have.",
             f"get pods -l {quoted(selector_text(case))} --show-labels",
         )
 
@@ -204,13 +272,20 @@ def topology_annotation(case: Case) -> Iterator[Finding]:
         return
     auto = annotations[used] in ("Auto", "auto")
     if auto and case.spec.get("trafficDistribution"):
-        means = f"The annotation wins: spec.trafficDistribution ({case.spec['trafficDistribution']}) has no effect. Remove one."
+        means = (
+            f"The annotation wins: spec.trafficDistribution ({case.spec['trafficDistribution']}) has no effect. "
+            "Remove one."
+        )
     elif used == old:
         means = "This spelling is deprecated. Use spec.trafficDistribution, or service.kubernetes.io/topology-mode."
     else:
         return
     yield case.finding(
-        "TopologyAnnotation", NOTE, case.label, f"metadata.annotations[{used}]", annotations[used], means,
+        "TopologyAnnotation",
+        NOTE,
+        case.label,
+        f"metadata.annotations[{used}]",
+        annotations[used],
+        means,
         f"get service {quoted(case.name)} -o yaml",
     )
-

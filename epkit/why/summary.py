@@ -1,4 +1,5 @@
 """How things stand with a Service, or with a pod behind it, in a sentence or two."""
+
 from __future__ import annotations
 
 from epkit.why.case import Case, pod_label, selector_text, slice_label
@@ -11,7 +12,10 @@ def summary(case: Case) -> str:
 
 def _of_service(case: Case) -> str:
     if case.external_name:
-        return f"svc/{case.name} in {case.namespace} is a name in DNS for {case.spec.get('externalName', '')}."
+        return (
+            f"svc/{case.name} in {case.namespace} is a name in DNS for "
+            f"{str(case.spec.get('externalName', '')).rstrip('.')}."
+        )
     address = "headless" if case.headless else str(case.spec.get("clusterIP") or "no cluster IP")
     chosen = f"selector {selector_text(case)}" if case.selector else "no selector"
     text = f"svc/{case.name} in {case.namespace} ({address}, {chosen})"

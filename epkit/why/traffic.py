@@ -1,4 +1,5 @@
 """Reasons on the way from a client to an endpoint: traffic policies, and Services without a cluster IP."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -18,22 +19,39 @@ def local_policies(case: Case) -> Iterator[Finding]:
     without = sorted(node for node in nodes if node not in here)
     if not ready or not without:
         return  # nobody answers anywhere: another reason
-    local = f"{count(len(without), 'node')} of {len(nodes):,} {'has' if len(without) == 1 else 'have'} no endpoint of this Service: {listed(without)}."
+    local = (
+        f"{count(len(without), 'node')} of {len(nodes):,} {'has' if len(without) == 1 else 'have'} no endpoint of "
+        f"this Service: {listed(without)}."
+    )
     check = (f"{case.get_slices} -o jsonpath='{{.items[*].endpoints[*].nodeName}}'", "get nodes")
     if case.spec.get("internalTrafficPolicy") == "Local":
         yield case.finding(
-            "InternalTrafficPolicyLocal", BROKEN if not set(nodes) & here else DEGRADED, case.label, "spec.internalTrafficPolicy", "Local",
-            f"{local} Pods there that connect to the cluster IP run into a timeout. Run one on every node (a DaemonSet), or "
-            "use the policy Cluster.", *check,
+            "InternalTrafficPolicyLocal",
+            BROKEN if not set(nodes) & here else DEGRADED,
+            case.label,
+            "spec.internalTrafficPolicy",
+            "Local",
+            f"{local} Pods there that connect to the cluster IP run into a timeout. Run one on every node (a "
+            "DaemonSet), or use the policy Cluster.",
+            *check,
         )
     if case.spec.get("externalTrafficPolicy") == "Local":
         balanced = case.spec.get("type") == "LoadBalancer"
         severity = NOTE if balanced else DEGRADED
         means = f"{local} Connections from outside to those nodes run into a timeout."
         if balanced:
-            means += f" A load balancer that asks healthCheckNodePort {case.spec.get('healthCheckNodePort', '')} passes them over."
+            means += (
+                f" A load balancer that asks healthCheckNodePort {case.spec.get('healthCheckNodePort', '')} "
+                "passes them over."
+            )
         yield case.finding(
-            "ExternalTrafficPolicyLocal", severity if set(nodes) & here else BROKEN, case.label, "spec.externalTrafficPolicy", "Local", means, *check,
+            "ExternalTrafficPolicyLocal",
+            severity if set(nodes) & here else BROKEN,
+            case.label,
+            "spec.externalTrafficPolicy",
+            "Local",
+            means,
+            *check,
         )
 
 
@@ -45,9 +63,15 @@ def headless_port(case: Case) -> Iterator[Finding]:
     if different:
         port = different[0]
         yield case.finding(
-            "HeadlessPort", NOTE, case.label, f"spec.ports[{port_label(port)}].targetPort", port.get("targetPort"),
-            "DNS answers with the addresses of the pods, and nothing translates ports on the way. Clients must connect to the "
-            f"target port, not to {port.get('port')}.", f"get service {quoted(case.name)} -o yaml", case.get_slices,
+            "HeadlessPort",
+            NOTE,
+            case.label,
+            f"spec.ports[{port_label(port)}].targetPort",
+            port.get("targetPort"),
+            "DNS answers with the addresses of the pods, and nothing translates ports on the way. Clients must "
+            f"connect to the target port, not to {port.get('port')}.",
+            f"get service {quoted(case.name)} -o yaml",
+            case.get_slices,
         )
 
 
