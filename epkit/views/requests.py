@@ -26,7 +26,7 @@ def of_responses(responses: Responses) -> Diagram:
 
 def _dot(responses: Responses) -> str:
     graph = graphviz.Digraph(
-        "requests", graph_attr={"rankdir": "LR", "bgcolor": "transparent", "fontname": "sans-serif"}
+        "requests", graph_attr={"rankdir": "LR", "bgcolor": palette.CARD, "fontname": "sans-serif"}
     )
     graph.attr(
         "node",

@@ -84,6 +84,8 @@ def of_service(story: Story, what: str, namespace: str = "default", since: float
     start = involved.moment(story, since)
     writes = involved.of_service(story, namespace, name)
     found, silent = steps.of_writes(write for write in writes if involved.is_after(write, since))
+    if len(found) > MOST_STEPS:
+        found = steps.gathered(found)
     if start is None:
         start = found[0].at if found else story.end
     sequence = Steps(f"svc/{clean(name)}", found, silent, start)

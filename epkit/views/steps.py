@@ -65,6 +65,16 @@ def of_writes(writes: Iterable[Written]) -> tuple[list[Step], int]:
     return steps, silent
 
 
+def gathered(steps: Iterable[Step]) -> list[Step]:
+    """Fewer steps: those alike at the same moment are one, where the first of them stands, even with others between."""
+    found: dict[tuple[float, str, str, str], Step] = {}
+    for step in steps:
+        first = found.setdefault((step.at, step.who, step.words, step.kind), step)
+        if first is not step:
+            first.names += step.names
+    return list(found.values())
+
+
 def short(who: str) -> str:
     """A writer's name without its version.
 

@@ -62,7 +62,7 @@ def test_a_jump_leads_deeper_and_the_chain_that_called_stands_where_it_stood() -
 
 def test_boxes_are_drawn_as_deep_as_they_are_and_hooks_are_named() -> None:
     diagram = rules.of(a_way())
-    boxes = [box for box in pictures.all_of(diagram, "rect", stroke=palette.INK)]
+    boxes = pictures.all_of(diagram, "rect", stroke=palette.INK)
     lefts = [float(box.get("x", 0)) for box in boxes]
     assert [(left - lefts[0]) / 22 for left in lefts] == [0, 1, 2, 3, 2, 3, 0, 0]
     words = pictures.words(diagram)
@@ -109,7 +109,7 @@ def test_of_several_connections_the_ends_are_counted() -> None:
 def test_long_and_hostile_rules_are_wrapped_cut_and_text() -> None:
     hostile = '-A SVC --comment "</text><script>&\x1b" ' + "word " * 200 + "x" * 500
     diagram = rules.of(walk(step("PREROUTING", "SVC", "accept", hostile)))
-    rule_lines = [text for text in pictures.all_of(diagram, "text", font_size="10.5")]
+    rule_lines = pictures.all_of(diagram, "text", font_size="10.5")
     assert len(rule_lines) == 3 and (rule_lines[-1].text or "").endswith("…")
     assert "<script" not in diagram.svg and "\x1b" not in diagram.svg
     pictures.check(diagram)

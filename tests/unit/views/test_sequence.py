@@ -173,6 +173,21 @@ def test_writes_alike_at_one_moment_are_one_step_and_many_steps_are_cut_in_the_m
     pictures.check(diagram)
 
 
+def test_where_there_are_many_steps_those_alike_at_a_moment_are_gathered() -> None:
+    told = made.Told(made.service(), *(made.pod(f"web-{number}") for number in range(50)))
+    for number in range(50):
+        told.write(made.pod(f"web-{number}", phase="Succeeded"), "kubelet", at=1)
+        told.delete(made.pod(f"web-{number}", phase="Succeeded"), "kubelet", at=1)
+    for number in range(3):
+        told.write(made.endpoint_slice(f"web-{number}"), "endpointslice-controller", at=1)
+    assert sequence.of_service(told.story, "web").sentence.splitlines() == [
+        "3 steps by 2 writers for svc/web:",
+        "+0.0s kubelet: status of 50 Pods: Succeeded",
+        "+0.0s kubelet: delete 50 Pods",
+        "+0.0s endpointslice-controller: create 3 EndpointSlices",
+    ]
+
+
 def test_hostile_names_and_writers() -> None:
     told = made.Told(made.service()).write(made.pod(HOSTILE), HOSTILE)
     diagram = sequence.of_service(told.story, "web")
