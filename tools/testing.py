@@ -13,6 +13,8 @@ from console import ROOT, say
 # In this order: what mostly waits starts first. Each file runs in one worker, as a notebook's cells share a kernel.
 PARTS = ["tests/conformance", "tests/browser", "notebooks", "tests"]
 NBVAL = ["-p", "nbval.plugin", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=120"]
+# The notebooks once more, with every solution applied: outputs then differ, and every check must pass.
+SOLVED = ["-p", "nbval.plugin", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=120"]
 
 # What `make check` leaves to `make test`.
 SLOW = "not kubectl and not netns"
@@ -28,9 +30,18 @@ def test(arguments: list[str]) -> int:
     say(f"running the tests in {workers} processes")
     options = ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"]
     status = call(python, "-m", "pytest", *NBVAL, *options, *paths)
+    if not arguments:
+        status = solve(python, workers) or status
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     say(f"the tests {'passed' if status == 0 else 'failed'} after {minutes} min {seconds} s")
     return status
+
+
+def solve(python: Path, workers: int) -> int:
+    """Run the notebooks with every exercise's solution applied; returns pytest's exit status."""
+    say("running the notebooks once more, with their exercises solved")
+    command = ["-m", "pytest", "-q", *SOLVED, "-n", str(workers), "--dist", "loadfile", "notebooks"]
+    return call(python, *command, EPKIT_MODE="solve", EPKIT_KUBECTL="builtin")
 
 
 def check() -> int:
@@ -57,6 +68,6 @@ def execute_notebooks(python: Path, arguments: list[str]) -> int:
     return call(python, str(ROOT / "tools" / "notebooks.py"), *arguments)
 
 
-def call(python: Path, *command: str) -> int:
-    env = {**environment.environ(), "EPKIT_MODE": "ci"}
+def call(python: Path, *command: str, **variables: str) -> int:
+    env = {**environment.environ(), "EPKIT_MODE": "ci", **variables}
     return subprocess.call([str(python), *command], cwd=ROOT, env=env)
