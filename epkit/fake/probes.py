@@ -7,8 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from epkit.fake import webservers
 from epkit.fake.clock import Timer
 from epkit.fake.containers import Container
+from epkit.fake.webservers import HttpRequest
 from epkit.objects import Obj
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 #: the argument vector of an exec probe -> exit code and output
 Shell = Callable[[Container, list[str]], tuple[int, str]]
 
+#: what a kubelet's probe calls itself
+AGENT = "kube-probe/1.36"
 READINESS, LIVENESS, STARTUP = "readiness", "liveness", "startup"
 
 
@@ -69,7 +73,7 @@ class Probe:
         self._timer = self.worker.after(delay, self._try, label, settles=self._matters())
 
     def _try(self) -> None:
-        succeeds, message = self.check()
+        succeeds, message = self.check(asked=True)
         self._in_a_row = self._in_a_row + 1 if succeeds == self._last else 1
         self._last = succeeds
         if not succeeds:
@@ -82,31 +86,46 @@ class Probe:
         if not self._stopped:
             self._schedule(float(self.spec.get("periodSeconds", 10)))
 
-    def check(self) -> tuple[bool, str]:
-        """Does the container pass now? With the text of the failure where it does not."""
+    def check(self, asked: bool = False) -> tuple[bool, str]:
+        """Does the container pass now? With the text of the failure where it does not.
+
+        Only when it is really `asked` does a server log the request.
+        """
         if command := (self.spec.get("exec") or {}).get("command"):
             code, output = self.worker.shell(self.container, command)
             return code == 0, output
         address = self.worker.ip
         for action in ("httpGet", "tcpSocket", "grpc"):
             if action in self.spec:
-                return self._connect(action, self.spec[action], address)
+                return self._connect(action, self.spec[action], address, asked)
         return True, ""
 
-    def _connect(self, action: str, target: Obj, address: str) -> tuple[bool, str]:
+    def _connect(self, action: str, target: Obj, address: str, asked: bool) -> tuple[bool, str]:
         port = self.container.port_number(target["port"])
         host = target.get("host") or address
+        scheme, path = target.get("scheme", "HTTP").lower(), "/" + (target.get("path") or "").lstrip("/")
+        url = f"{scheme}://{host}:{port}{path}"
         if self.container.listens(port):
-            return True, ""
+            # What a server says over TLS is not known.
+            return self._get(url, port, path, asked) if action == "httpGet" and scheme == "http" else (True, "")
         refused = f"dial tcp {host}:{port}: connect: connection refused"
         if action == "httpGet":
-            scheme, path = target.get("scheme", "HTTP").lower(), target.get("path") or "/"
-            return False, f'Get "{scheme}://{host}:{port}/{path.lstrip("/")}": {refused}'
+            return False, f'Get "{url}": {refused}'
         if action == "grpc":
             timeout = self.spec.get("timeoutSeconds", 1)
             text = f'timeout: failed to connect service "{host}:{port}" within {timeout}s'
             return False, f"{text}: context deadline exceeded"
         return False, refused
+
+
+    def _get(self, url: str, port: int, path: str, asked: bool) -> tuple[bool, str]:
+        """Any answer from 200 to 399 is a success."""
+        worker = self.worker
+        request = HttpRequest("GET", path, f"{worker.ip}:{port}", AGENT, str(worker.node.spec.network[1]))
+        reply = webservers.answer(worker, self.container, port, request, worker.now, log=asked)
+        if reply is None:
+            return False, f'Get "{url}": EOF'
+        return 200 <= reply.code < 400, f"HTTP probe failed with statuscode: {reply.code}"
 
 
 def minimal_shell(container: Container, argv: list[str]) -> tuple[int, str]:

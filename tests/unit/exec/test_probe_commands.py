@@ -1,4 +1,4 @@
-"""Exec probes run the simulated commands and leave no trace."""
+"""Exec probes run the simulated commands and leave no trace; HTTP probes are answered by the simulated servers."""
 
 from __future__ import annotations
 
@@ -49,3 +49,33 @@ def test_a_probe_writes_and_logs_nothing(inside) -> None:
     container = inside.plane.kubelet.container("default", "quiet")
     assert container.ready and container.read("/tmp/trace") is None
     assert not [line for _, line in container.log() if "GET" in line]
+
+
+@pytest.mark.parametrize(
+    ("image", "get", "message"),
+    [
+        ("nginx", {"port": 80, "path": "/"}, ""),
+        ("nginx", {"port": 80, "path": "/healthz"}, "HTTP probe failed with statuscode: 404"),
+        (
+            "nginx",
+            {"port": 81, "path": "/"},
+            'Get "http://ADDRESS:81/": dial tcp ADDRESS:81: connect: connection refused',
+        ),
+        ("postgres", {"port": 5432}, 'Get "http://ADDRESS:5432/": EOF'),
+        ("example.com/shop", {"port": 8080, "path": "/healthz"}, ""),
+    ],
+)
+def test_a_server_answers_a_probe(inside, image: str, get: dict[str, object], message: str) -> None:
+    ports = [{"containerPort": 8080}]
+    inside.pod("probed", image, container={"readinessProbe": {"httpGet": get, "periodSeconds": 5}, "ports": ports})
+    events = [event["message"] for event in inside.api.list("events", "default") if event["reason"] == "Unhealthy"]
+    expected = message.replace("ADDRESS", inside.address("probed"))
+    assert events == ([f"Readiness probe failed: {expected}"] if message else [])
+    assert inside.plane.kubelet.container("default", "probed").ready is not bool(message)
+
+
+def test_nginx_logs_the_probes_of_the_kubelet(inside) -> None:
+    inside.pod("probed", "nginx", container={"livenessProbe": {"httpGet": {"port": 80}, "periodSeconds": 10}})
+    inside.plane.sleep(35)
+    lines = [line for _, line in inside.plane.kubelet.container("default", "probed").log() if "GET / " in line]
+    assert len(lines) == 4 and all(line.endswith('200 615 "-" "kube-probe/1.36" "-"') for line in lines)
