@@ -2,7 +2,7 @@
 
 | module | what it draws |
 |---|---|
-| `topology`, `topology_dot`, `near` | a Service, its slices, endpoints and pods, on nodes in zones; pods that just miss it |
+| `topology`, `topology_dot`, `near` | a Service, its slices, endpoints and pods, on nodes in zones; near misses |
 | `sequence`, `steps`, `involved` | who wrote what, when, from a story |
 | `packing` | the places of slices, before and after |
 | `timeline` | the states of endpoints over time |

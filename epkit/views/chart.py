@@ -32,12 +32,16 @@ class Axis:
 LEFT, TOP, WIDTH, HEIGHT, BOTTOM = 74, 40, 560, 300, 54
 
 
-def draw(curves: Sequence[Curve], across: Axis, up: Axis) -> str:
-    """The SVG of a chart. Both axes go from a power of ten to a power of ten."""
+def draw(curves: Sequence[Curve], across: Axis, up: Axis, table: Sequence[Sequence[str]] = ()) -> str:
+    """The SVG of a chart. Both axes go from a power of ten to a power of ten.
+
+    `table` stands below: a line of heads, and the lines of the numbers.
+    """
     xs = _range([x for curve in curves for x, _ in curve.points])
     ys = _range([y for curve in curves for _, y in curve.points])
     names = max(width_of(curve.name, 12) for curve in curves)
-    canvas = Canvas(LEFT + WIDTH + 34 + names + 16, TOP + HEIGHT + BOTTOM)
+    below = 18 * len(table) + 16 if table else 0
+    canvas = Canvas(LEFT + WIDTH + 34 + names + 16, TOP + HEIGHT + BOTTOM + below)
 
     def place(x: float, y: float) -> tuple[float, float]:
         return (
@@ -52,6 +56,7 @@ def draw(curves: Sequence[Curve], across: Axis, up: Axis) -> str:
         for x, y in points:
             _mark(canvas, curve, x, y)
     _names(canvas, curves, place)
+    _table(canvas, table, TOP + HEIGHT + BOTTOM + 10)
     return canvas.svg()
 
 
@@ -88,6 +93,15 @@ def _mark(canvas: Canvas, curve: Curve, x: float, y: float) -> None:
         canvas.polygon([(x, y - 5), (x + 5, y + 4), (x - 5, y + 4)], curve.colour)
     else:
         canvas.polygon([(x, y - 5), (x + 5, y), (x, y + 5), (x - 5, y)], curve.colour)
+
+
+def _table(canvas: Canvas, table: Sequence[Sequence[str]], y: float) -> None:
+    """Columns of numbers, each under the end of its head."""
+    right = float(LEFT - 60)
+    for column in range(len(table[0]) if table else 0):
+        right += max(width_of(line[column], 11, bold=not number) for number, line in enumerate(table)) + 22
+        for number, line in enumerate(table):
+            canvas.text(right - 22, y + 18 * number, line[column], size=11, anchor="end", bold=not number)
 
 
 def _names(canvas: Canvas, curves: Sequence[Curve], place: Callable[[float, float], tuple[float, float]]) -> None:

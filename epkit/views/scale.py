@@ -148,9 +148,10 @@ def writes(*, endpoints: Sequence[int] = ENDPOINTS, places: int = PLACES) -> Dia
         Curve(name, [(row[0], row[place]) for row in rows], colour, style, marker)
         for place, (name, colour, style, marker) in enumerate(looks, 1)
     ]
-    table = _table(["ENDPOINTS", *(name.upper() for name in names)], [[f"{cell:,}" for cell in row] for row in rows])
+    table = [["ENDPOINTS", *(name.upper() for name in names)], *([f"{cell:,}" for cell in row] for row in rows)]
     head = f"Writes when all endpoints of a Service appear at once, and when every pod is replaced; {places} a slice."
-    return Diagram(f"{head}\n{table}", svg=draw(curves, Axis("endpoints", _whole), Axis("writes", _whole)))
+    picture = draw(curves, Axis("endpoints", _whole), Axis("writes", _whole), table)
+    return Diagram(f"{head}\n{_table(table)}", svg=picture)
 
 
 def slice_size(
@@ -163,14 +164,12 @@ def slice_size(
         Curve("slices", [(size, number) for size, number, _ in rows], palette.BLUE, "solid", "circle"),
         Curve("bytes sent", [(size, sent) for size, _, sent in rows], palette.ORANGE, "dashed", "square"),
     ]
-    table = _table(
-        ["PLACES A SLICE", "SLICES", "ONE CHANGE SENDS"],
-        [[f"{size:,}", f"{number:,}", size_in_bytes(sent)] for size, number, sent in rows],
-    )
+    table = [["PLACES A SLICE", "SLICES", "ONE CHANGE SENDS"]]
+    table += ([f"{size:,}", f"{number:,}", size_in_bytes(sent)] for size, number, sent in rows)
     of_whom = f"{count(endpoints, 'endpoint')} on {count(nodes, 'node')}"
     head = f"Slices of several sizes for {of_whom}: how many, and what one change sends ({sizes.name})."
-    picture = draw(curves, Axis("places a slice", _whole), Axis("slices; bytes sent", _short))
-    return Diagram(f"{head}\n{table}", svg=picture)
+    picture = draw(curves, Axis("places a slice", _whole), Axis("slices; bytes sent", _short), table)
+    return Diagram(f"{head}\n{_table(table)}", svg=picture)
 
 
 def _by_endpoints(
@@ -194,8 +193,9 @@ def _by_endpoints(
             [f"{number:,}", f"{number_of_nodes:,}", write(with_old), write(with_new), f"{with_old / with_new:.2g}"]
             for number, with_old, with_new in numbers
         ]
-    table = _table(["ENDPOINTS", "NODES", "WITH ENDPOINTS", f"WITH SLICES OF {places}", "RATIO"], rows)
-    return Diagram(f"{head}\n{table}", svg=draw(curves, Axis("endpoints", _whole), Axis(what, write)))
+    table = [["ENDPOINTS", "NODES", "WITH ENDPOINTS", f"WITH SLICES OF {places}", "RATIO"], *rows]
+    picture = draw(curves, Axis("endpoints", _whole), Axis(what, write), table)
+    return Diagram(f"{head}\n{_table(table)}", svg=picture)
 
 
 def _check(endpoints: Sequence[int], nodes: Sequence[int], places: int) -> None:
@@ -203,10 +203,10 @@ def _check(endpoints: Sequence[int], nodes: Sequence[int], places: int) -> None:
         raise EpkitError("A scale curve needs numbers of endpoints, nodes and places of 1 or more.")
 
 
-def _table(heads: list[str], rows: list[list[str]]) -> str:
+def _table(table: list[list[str]]) -> str:
     """Columns as kubectl prints them."""
-    widths = [max(len(line[place]) for line in [heads, *rows]) for place in range(len(heads))]
-    lines = ["   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in [heads, *rows]]
+    widths = [max(len(line[place]) for line in table) for place in range(len(table[0]))]
+    lines = ["   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in table]
     return "\n".join(line.rstrip() for line in lines)
 
 

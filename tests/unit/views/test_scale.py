@@ -93,8 +93,8 @@ def test_sizes_of_a_service_on_a_cluster() -> None:
 
 
 @pytest.mark.parametrize("draw", [scale.one_change, scale.rolling_update, scale.writes, scale.slice_size])
-def test_the_pictures_read_on_a_dark_page_and_are_the_same_every_time(draw: object) -> None:
-    first, second = draw(), draw()  # type: ignore[operator]
+def test_the_pictures_read_on_a_dark_page_and_are_the_same_every_time(draw: Any) -> None:
+    first, second = draw(), draw()
     pictures.check(first)
     assert first.svg == second.svg
 
@@ -133,3 +133,10 @@ def test_names_at_the_same_height_are_moved_apart() -> None:
 def test_numbers_that_make_no_curve_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(EpkitError, match="needs numbers of endpoints, nodes and places of 1 or more"):
         scale.one_change(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("draw", [scale.one_change, scale.rolling_update, scale.writes, scale.slice_size])
+def test_the_picture_holds_the_table_of_the_sentence(draw: Any) -> None:
+    diagram = draw()
+    table = [cell for line in cells(diagram) for cell in line]
+    assert sorted(pictures.words(diagram)[-len(table) :]) == sorted(table)
