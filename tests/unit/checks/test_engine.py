@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -303,3 +304,12 @@ def test_a_notebook_shows_the_sentence_and_no_way_through_our_code() -> None:
     with capture_output() as shown:
         shell.run_cell("from epkit import check\ncheck('9.9')")
     assert shown.stdout.startswith("EpkitError: There is no exercise '9.9'.") and "File" not in shown.stdout
+
+
+def test_in_solve_mode_a_check_solves_first_and_must_pass(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EPKIT_MODE", "solve")
+    assert engine.check("1.1").sign == "✔"
+    broken = model.exercise_of("1.2")
+    monkeypatch.setattr(engine, "exercise_of", lambda id: replace(broken, solution="%kubectl get pods -n ex-1-2"))
+    with pytest.raises(AssertionError, match=r"the solution of 1\.2 does not pass its check: the pod popular is in 0"):
+        engine.check("1.2")
