@@ -228,7 +228,10 @@ def replay(path: str | Path) -> Story:
             writes.append(
                 Written(entry["at"], entry["who"], entry["type"], entry["resource"], entry["version"], old, obj)
             )
-            of_kind[_key(obj)] = obj
+            if entry["type"] == "DELETED":  # what comes later under this name is another object
+                of_kind.pop(_key(obj), None)
+            else:
+                of_kind[_key(obj)] = obj
         return Story(document["beginning"], writes, float(document["start"]), float(document["end"]))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise EpkitError(f"{path} is not a whole story: {error!r} is missing or wrong. Export it again.") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import view_objects as made
 import view_pictures as pictures
@@ -222,3 +224,14 @@ def test_on_a_cluster_and_the_same_twice() -> None:
     assert "scheduler: bind 2 Pods" in first.sentence
     assert first.sentence.splitlines()[-1].startswith("+1.2s endpointslice-controller: create EndpointSlice web-")
     pictures.check(first)
+
+
+def test_a_story_that_was_handed_on_gives_the_same_pictures(tmp_path: Path) -> None:
+    ready, other = (made.endpoint_slice("web-abc", [made.endpoint("10.0.0.1")], version=version) for version in (1, 2))
+    told = made.Told(made.service()).write(ready).delete(ready).write(other)
+    replayed = epkit.replay(told.story.export(tmp_path / "story.json"))
+    assert replayed.writes[2].old is None, "an object that came again under the name of one that went"
+    for draw in ("sequence", "timeline", "packing"):
+        mine, its = (getattr(story, draw)("svc/web") for story in (told.story, replayed))
+        assert (its.sentence, its.svg) == (mine.sentence, mine.svg)
+    assert "gone at +1.0s; ready from +2.0s" in replayed.timeline("svc/web").sentence
