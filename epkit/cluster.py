@@ -33,7 +33,8 @@ def connect(target: str = "", **options: Any) -> Cluster:
     """The cluster of this kernel; called again, the same one.
 
     Args:
-        target: where it comes from. ``fake``, the default, is the built-in cluster. `EPKIT_TARGET` sets it too.
+        target: where it comes from. ``fake``, the default, is the built-in cluster; ``context:NAME`` is a cluster of
+            your kubeconfig, looked at and not changed (``context`` alone: the current one). `EPKIT_TARGET` sets it too.
         options: of the built-in cluster: ``nodes`` (a number or ``"name=zone,…"``), ``clock`` (``instant``,
             ``realtime`` or ``paused``), ``speed``, ``seed``, ``start`` (seconds since the epoch) and ``flags``
             (of controllers, by name).
@@ -52,9 +53,18 @@ def connect(target: str = "", **options: Any) -> Cluster:
                 "A cluster is connected already. Call cluster.close() first, then connect() with the new options."
             )
         return _current
-    if target != "fake":
-        raise EpkitError(f"There is no target {target!r}. This version of epkit has one: fake, the built-in cluster.")
-    _current = Cluster(options)
+    kind, _, name = target.partition(":")
+    if kind == "context":
+        from epkit.targets.context import Context
+
+        _current = Cluster(options, Context(name, options))
+    elif target == "fake":
+        _current = Cluster(options)
+    else:
+        raise EpkitError(
+            f"There is no target {target!r}. There are: fake, the built-in cluster, and context:NAME, a cluster of "
+            "your kubeconfig to look at."
+        )
     _load_magic()
     return _current
 
@@ -99,6 +109,11 @@ class Cluster:
     def _plane(self) -> Plane:
         """The built-in control plane. Raises EpkitError on any other target."""
         return self.target.plane
+
+    @property
+    def read_only(self) -> bool:
+        """Is this a cluster that epkit only looks at? Then the built-in kubectl answers, whose writes are held back."""
+        return self.target.name == "context"
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -337,7 +352,10 @@ class Cluster:
         return self.story.export(path)
 
     def controller(self, name: str) -> ControllerHandle:
-        """A controller of the built-in cluster, to stop, start and slow down: ``cluster.controller("endpointslice")``."""
+        """A controller of the built-in cluster, to stop, start and slow down.
+
+        >>> cluster.controller("endpointslice").stop()
+        """
         self._check()
         return ControllerHandle(self._plane, name if name.endswith("-controller") else f"{name}-controller")
 
@@ -450,7 +468,8 @@ class ControllerHandle:
         if not hasattr(controller, "metrics_text"):
             raise EpkitError(f"{self.name} of the built-in cluster has no metrics; the two controllers of slices have.")
         lines = controller.metrics_text().splitlines()
-        return "\n".join(line for line in lines if not line.startswith("#") and name in line.split("{")[0].split(" ")[0])
+        samples = (line for line in lines if not line.startswith("#"))
+        return "\n".join(line for line in samples if name in line.split("{")[0].split(" ")[0])
 
     def _started(self) -> Controller:
         controller = self._plane.controllers.get(self.name)

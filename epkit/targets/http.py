@@ -42,7 +42,7 @@ class HttpTransport:
     """
 
     def __init__(self, api: ApiClient, namespace: str = "default") -> None:
-        self._api = api
+        self.api = api
         self.server = str(api.configuration.host).rstrip("/")
         self.namespace = namespace
 
@@ -140,10 +140,10 @@ class HttpTransport:
         from urllib3.exceptions import HTTPError
 
         headers["User-Agent"] = "epkit"
-        self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, data)
+        self.api.update_params_for_auth(headers, [], ["BearerToken"], path, method, data)
         url = self.server + path + (f"?{urlencode(query)}" if query else "")
         try:
-            return self._api.rest_client.pool_manager.request(
+            return self.api.rest_client.pool_manager.request(
                 method,
                 url,
                 body=data,

@@ -1,0 +1,104 @@
+"""A cluster of a kubeconfig: looked at, never changed. The built-in one stands in, over HTTP."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import epkit
+from epkit.cluster import Cluster
+from epkit.targets.context import Context
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Cluster]:
+    with Cluster({}) as cluster:
+        for command in (
+            "create deployment web --image=registry.k8s.io/serve_hostname --replicas=2",
+            "expose deployment web --port=80 --target-port=9376",
+            "run client --image=curlimages/curl --command -- sleep infinity",
+            "wait --for=condition=Available deployment/web --timeout=30s",
+            "wait --for=condition=Ready pod/client --timeout=30s",
+        ):
+            done = cluster.kubectl(command)
+            assert done.returncode == 0, done.text
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def looking(served: Cluster) -> Iterator[Cluster]:
+    with Cluster({}, Context("", {"kubeconfig": str(served.kubeconfig)})) as cluster:
+        yield cluster
+
+
+def test_it_says_where_it_is(looking: Cluster) -> None:
+    assert "Kubernetes v1.36.2, read-only" in repr(looking)
+
+
+def test_pictures_and_reasons_read_it_as_any_other(looking: Cluster) -> None:
+    assert "2 of 2 endpoints ready" in looking.show("svc/web").sentence
+    assert looking.why("svc/web").ok
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["delete service web", "scale deployment web --replicas=5", "label service web a=b", "create configmap a"],
+)
+def test_nothing_is_changed(looking: Cluster, served: Cluster, command: str) -> None:
+    before = served._plane.store.version
+    done = looking.kubectl(command)
+    assert done.returncode == 1
+    assert "epkit only looks at the cluster" in done.stderr
+    changed = [write for write in served.events("services", "deployments", "configmaps") if write.version > before]
+    assert changed == []
+
+
+def test_what_others_write_is_in_its_story_from_then_on(looking: Cluster, served: Cluster) -> None:
+    served.kubectl("annotate service web noticed=yes --overwrite")
+    looking.settle()
+    writes = looking.events("services", namespace="default")
+    assert [(write.type, write.who) for write in writes] == [("MODIFIED", "kubectl-annotate")]
+    assert "web" in repr(writes)
+
+
+def test_requests_are_real_and_counted_by_pod(looking: Cluster) -> None:
+    told = looking.request("http://web", from_pod="client", n=6)
+    assert told.answered == 6 and sum(told.by_pod.values()) == 6
+    assert all(pod.startswith("web-") for pod in told.by_pod)
+    refused = looking.request("http://web:81", from_pod="client")
+    assert refused.answered == 0
+
+
+def test_what_it_cannot_do_is_one_sentence(looking: Cluster) -> None:
+    for act, words in (
+        (looking.step, "cannot be stepped by hand"),
+        (looking.pause, "cannot stop or speed up time"),
+        (lambda: looking.controller("endpointslice"), "cannot stop, start and slow down"),
+        (lambda: looking.request("http://web"), "give from_pod"),
+        (lambda: looking.kubeconfig, "it only looks"),
+    ):
+        with pytest.raises(epkit.EpkitError, match=words):
+            act()
+
+
+def test_it_leaves_no_thread_behind(served: Cluster) -> None:
+    before = set(threading.enumerate())
+    with Cluster({}, Context("", {"kubeconfig": str(served.kubeconfig)})):
+        assert len(set(threading.enumerate()) - before) >= 5
+    assert set(threading.enumerate()) <= before
+
+
+def test_a_context_that_is_not_there_is_named(served: Cluster, tmp_path: Path) -> None:
+    with pytest.raises(epkit.EpkitError, match="There are: epkit"):
+        Context("absent", {"kubeconfig": str(served.kubeconfig)})
+    with pytest.raises(epkit.EpkitError, match="No kubeconfig can be used"):
+        Context("", {"kubeconfig": str(tmp_path / "absent")})
+
+
+def test_an_unknown_target_is_refused_with_those_there_are() -> None:
+    epkit.cluster.disconnect()
+    with pytest.raises(epkit.EpkitError, match="There are: fake, the built-in cluster, and context:NAME"):
+        epkit.connect("moon")
