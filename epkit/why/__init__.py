@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from epkit.client import Client
-from epkit.errors import EpkitError
+from epkit.errors import ApiError, EpkitError
 from epkit.objects import labels_of, name_of
 from epkit.selectors import of_map
 from epkit.why import control, endpoints, hints, own, pods, ports, service, traffic
@@ -34,8 +34,10 @@ from epkit.why.reading import POD_WORDS, SERVICE_WORDS, Reading, parse, read, re
 from epkit.why.reasons import REASONS
 from epkit.why.summary import summary
 
+Rule = Callable[[Case], Iterator[Finding]]
+
 #: The rules, in order of cause: what stands first explains what follows.
-RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
+RULES: tuple[Rule, ...] = (
     service.external_name,
     service.terminating,
     service.proxy_name,
@@ -71,6 +73,17 @@ RULES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     traffic.headless_port,
     own.manners,
 )
+#: Those that look at the Service and its pods alone.
+OF_OBJECTS: tuple[Rule, ...] = (
+    service.external_name,
+    service.terminating,
+    service.proxy_name,
+    service.selector,
+    pods.pods,
+    ports.named_port_missing,
+    ports.nothing_listens,
+    service.too_broad,
+)
 
 
 def why(client: Client, *what: str, namespace: str = "default", kubectl: str = "kubectl") -> Report:
@@ -86,27 +99,28 @@ def why(client: Client, *what: str, namespace: str = "default", kubectl: str = "
         EpkitError: there is no such Service or pod (the text has the nearest names), the cluster does not answer, or
             Services may not be read.
     """
-    pod, name = _asked(client, what, namespace)
-    reading = read(client, name, pod, namespace)
-    case = Case(reading, kubectl)
-    read_more(
-        client,
-        reading,
-        nobody_matches=case.managed and case.pod is None and reading.pods is not None and not case.matched,
-        no_slices=not case.selector and not case.external_name and reading.slices is not None and not case.slices,
-        unwell=_unwell(case),
-    )
+    try:
+        pod, name = _asked(client, what, namespace)
+        reading = read(client, name, pod, namespace)
+        case = Case(reading, kubectl)
+        read_more(
+            client,
+            reading,
+            nobody_matches=case.managed and case.pod is None and reading.pods is not None and not case.matched,
+            no_slices=not (case.selector or case.external_name or reading.slices is None or case.slices),
+            unwell=_unwell(case),
+        )
+    except ApiError as error:
+        raise EpkitError(f"The cluster refuses to tell: {plain(error.message)}") from None
     return report(reading, kubectl)
 
 
 def report(reading: Reading, kubectl: str = "kubectl") -> Report:
     """The answer from what was read; no cluster is asked here."""
     case = Case(reading, kubectl)
-    found = (
-        [finding for rule in RULES for finding in rule(case)]
-        if reading.slices is not None
-        else [finding for rule in RULES[:12] if rule not in _NEED_SLICES for finding in rule(case)]
-    )
+    # Without slices only what the Service and its pods say can be told.
+    rules = RULES if reading.slices is not None else OF_OBJECTS
+    found = [finding for rule in rules for finding in rule(case)]
     found.sort(key=lambda finding: SEVERITIES.index(finding.severity))  # stable: causes stay before effects
     subject = f"svc/{case.name}" if case.pod is None else f"pod/{name_of(case.pod)} and svc/{case.name}"
     return Report(
@@ -118,9 +132,6 @@ def report(reading: Reading, kubectl: str = "kubectl") -> Report:
         case.name,
         None if case.pod is None else name_of(case.pod),
     )
-
-
-_NEED_SLICES = (service.no_selector, own.none)
 
 
 def _unwell(case: Case) -> bool:

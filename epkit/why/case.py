@@ -164,7 +164,7 @@ class Case:
         """The messages of Warning events about an object, latest first."""
         found = [event for event in self.reading.warnings if _about(event, kind, name)]
         found.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), reverse=True)
-        return [str(event.get("message", "")) for event in found]
+        return [" ".join(str(event.get("message", "")).split()) for event in found]
 
     # -- nodes -----------------------------------------------------------------------------------------------------
 
@@ -289,6 +289,8 @@ class Case:
     @property
     def severity(self) -> str:
         """How bad it is that something is missing: broken where nobody, or not the pod asked for, answers."""
+        if self.reading.slices is None:
+            return DEGRADED  # who answers is not known
         by_family = (all(state.dead for state in self.states if state.family == family) for family in self.families)
         return BROKEN if not self.states or any(by_family) else DEGRADED
 

@@ -70,19 +70,16 @@ def stale(case: Case) -> Iterator[Finding]:
         return
     if found:
         first = found[0]
-        where = slice_label(first.row.slice) if first.row else case.label
+        where, field = (slice_label(first.row.slice), "endpoints") if first.row else (case.label, "EndpointSlices")
         seen, number = f"pod/{first.pod}: {first.text}", len(found)
     else:
-        where, seen, number = (
-            slice_label(strangers[0].slice),
-            f"lists {strangers[0].address}, which belongs to no pod",
-            len(strangers),
-        )
+        where, field, number = slice_label(strangers[0].slice), "endpoints", len(strangers)
+        seen = f"lists {strangers[0].address}, which belongs to no pod"
     yield case.finding(
         "SlicesStale",
         case.severity,
         where,
-        "endpoints",
+        field,
         seen,
         f"{count(number, 'entry', 'entries')} of the slices {'does' if number == 1 else 'do'} not follow from the "
         "pods. Within a second or two this is normal, and a slice that somebody edited is put right in that time. If "
@@ -168,7 +165,7 @@ def mirroring(case: Case) -> Iterator[Finding]:
 
 def foreign(case: Case) -> Iterator[Finding]:
     """Somebody's own slices beside the controller's: they are used, and nobody else looks after them."""
-    if not case.managed or not case.own:
+    if not case.managed or not case.own or case.pod is not None:
         return
     managers = sorted({labels_of(one).get(MANAGED_BY, "") or "nobody" for one in case.own})
     yield case.finding(

@@ -154,4 +154,4 @@ def _differences(case: Case, pod: Obj, address: str, rows: list[Row]) -> list[Dr
 
 
 def _ports(ports: tuple[Port, ...]) -> str:
-    return ", ".join(f"{number}/{protocol}" for _, number, protocol in ports) or "<unset>"
+    return ", ".join(f"{name or 'unnamed'} {number}/{protocol}" for name, number, protocol in ports) or "<unset>"

@@ -272,22 +272,22 @@ def cluster_ips(case: Case) -> Iterator[Finding]:
 
 def manners(case: Case) -> Iterator[Finding]:
     """What a slice of one's own should have, and works without."""
-    for one in case.own:
-        lacking = []
+    for one in case.own if case.pod is None else ():
+        lacking: dict[str, str] = {}
         if MANAGED_BY not in labels_of(one):
-            lacking.append(f"the label {MANAGED_BY} (who looks after it)")
+            lacking[f"metadata.labels[{MANAGED_BY}]"] = "the label that says who looks after it"
         if not one["metadata"].get("ownerReferences"):
-            lacking.append("an owner reference (it outlives the Service)")
+            lacking["metadata.ownerReferences"] = "an owner, as it outlives the Service without one"
         if any((endpoint.get("conditions") or {}).get("ready") is None for endpoint in one.get("endpoints") or ()):
-            lacking.append("conditions.ready (unset means true, which not every reader knows)")
+            lacking["endpoints[].conditions.ready"] = "ready, as not every reader knows that unset means true"
         if lacking:
             yield case.finding(
                 "SliceManners",
                 NOTE,
                 slice_label(one),
-                "metadata and endpoints",
-                f"{len(lacking)} unset",
-                f"It works without, but should have {listed(lacking)}.",
+                ", ".join(lacking),
+                "unset",
+                f"The slice works without, but should have {listed(lacking.values())}.",
                 f"get endpointslice {quoted(name_of(one))} -o yaml",
             )
 

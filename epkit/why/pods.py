@@ -52,6 +52,8 @@ def _finding(case: Case, reason: str, group: list[tuple[Obj, Cause]]) -> Finding
         affected = [pod for pod, _ in group]
         whole = "All" if len(group) == len(case.subjects) else f"{len(group):,} of"
         means += f" {whole} {count(len(case.subjects), 'pod')}: {pods_in_words(affected)}."
+        if reason == "ReadinessProbeFails" and len(group) == len(case.subjects):
+            means += " If they failed together, see whether the probe depends on something that they share."
     return case.finding(reason, severity, first.obj, first.field, first.seen, means, *first.check)
 
 

@@ -184,7 +184,7 @@ def _no_service(reader: Reader, name: str, namespace: str, services: list[Obj]) 
     if homes:
         text += (
             f" There is one of this name in {listed(map(plain, homes))}: choose a namespace with -n, or "
-            f"{homes[0]}/svc/{name}."
+            f"{plain(f'{homes[0]}/svc/{name}')}."
         )
     leftover = reader.find("endpoints", name, namespace, "")
     if leftover is not None:

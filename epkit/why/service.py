@@ -248,7 +248,7 @@ def too_broad(case: Case) -> Iterator[Finding]:
     strangers = [pod for kind in ("", "Job") for pod in origins.get(kind, ()) if is_ready(pod)]
     if steady and strangers:
         first = controller_of(strangers[0])
-        origin = f"belongs to the Job {first['name']}" if first else "has no controller"
+        origin = f"of the Job {first['name']}" if first else "without a controller"
         usual = controller_of(steady[0]) or {}
         yield case.finding(
             "SelectorTooBroad",
@@ -256,9 +256,8 @@ def too_broad(case: Case) -> Iterator[Finding]:
             case.label,
             "spec.selector",
             selector_text(case),
-            f"It also matches {pods_in_words(strangers)}: {pod_label(strangers[0])} {origin}, the other pods to a "
-            f"{usual.get('kind')}. A part of the traffic goes there. Select by a label that only the workload's pods "
-            "have.",
+            f"It matches {pods_in_words(strangers)} {origin} beside the pods of a {usual.get('kind')}. A part of the "
+            "traffic goes there. Select by a label that only the workload's pods have.",
             f"get pods -l {quoted(selector_text(case))} --show-labels",
         )
 

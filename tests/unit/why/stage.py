@@ -104,6 +104,24 @@ class Stage:
         self.client.patch("pods", name, {"status": given}, meta["namespace"], subresource="status")
         self.cluster.settle()
 
+    def named(self, name: str, number: int, port: str = "http", protocol: str = "TCP") -> None:
+        self.apply(f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, labels: {{app: web}}}}
+spec:
+  containers:
+  - {{name: c, image: app, ports: [{{name: {port}, containerPort: {number}, protocol: {protocol}}}]}}
+""")
+
+    def probed(self, probe: str) -> None:
+        self.apply(f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: one, labels: {{app: web}}}}
+spec: {{containers: [{{name: c, image: nginx, {probe}}}]}}
+""")
+
     def bare_node(self) -> None:
         self.node("bare", "zone-a")
 

@@ -81,6 +81,25 @@ def test_the_whole_one_is_whole() -> None:
     assert why(client(whole()), "web", namespace="demo").exit_status == 0
 
 
+def test_a_pod_that_lacks_the_second_family() -> None:
+    both = pod("web-1", "10.1.0.1")
+    both["status"]["podIPs"] = [{"ip": "10.1.0.1"}, {"ip": "FD00:0::1"}]
+    single = pod("web-2", "10.1.0.2")
+    six = {**slice_of([both], "web-six"), "addressType": "IPv6"}
+    six["endpoints"] = [{**six["endpoints"][0], "addresses": ["fd00::1"]}]
+    dual = service(ipFamilies=["IPv4", "IPv6"], clusterIPs=["10.96.0.7", "fd00:96::7"])
+    report = why(client([dual, both, single, slice_of([both, single]), six, NODE]), "web", namespace="demo")
+    assert [(finding.reason, finding.severity) for finding in report.findings] == [("PodWithoutFamily", "degraded")]
+    assert "The pod has no IPv6 address" in report.findings[0].means
+    report = why(client([dual, single, slice_of([single]), {**six, "endpoints": []}, NODE]), "web", namespace="demo")
+    assert report.findings[0].severity == "broken" and "over IPv6" in report.summary
+
+
+def test_a_refusal_in_the_middle_is_told() -> None:
+    with pytest.raises(EpkitError, match="The cluster refuses to tell: pods is forbidden"):
+        why(client(whole(), ("pods",)), "pod/web-1", namespace="demo")
+
+
 # -- names ---------------------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ The objects and the routes were recorded on Kubernetes v1.36.2 nodes (tests/prox
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from epkit.why import why
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "proxy" / "recordings"
 NAMES = sorted(path.stem for path in RECORDINGS.glob("*.yaml"))
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
 #: What is first, where something is wrong, or odd.
 FIRST = {
     "04-zero-endpoints": "SliceEmpty", "05-no-slices": "NoSelectorNoSlice", "06-all-not-ready": "EndpointsNotReady",
@@ -30,8 +32,9 @@ FIRST = {
 }  # fmt: skip
 
 
+@cache
 def services(name: str) -> tuple[list[Obj], list[Obj]]:
-    objects = list(yaml.safe_load_all((RECORDINGS / f"{name}.yaml").read_text()))
+    objects = list(yaml.load_all((RECORDINGS / f"{name}.yaml").read_text(), Loader))
     return objects, [obj for obj in objects if obj["kind"] == "Service"]
 
 

@@ -7,12 +7,12 @@ import shlex
 from collections.abc import Iterator
 
 import pytest
-from setups import SETUPS, Setup
+from setups import Setup, setups
 from stage import MANAGED_BY, Stage
 
 from epkit.why import REASONS, Report
 
-KNOWN = re.compile(r"[A-Z][A-Za-z]+")
+SETUPS = setups()
 
 
 @pytest.fixture
