@@ -59,7 +59,7 @@ def _client_side(session: Session, info: Info) -> str:
     if not info.name and generate:
         raise KubectlError(f"from {generate}: cannot use generate name with apply")
     modified = writing.with_note(info.obj)
-    current = session.find(info.mapping, info.namespace, info.name)
+    current = _current(session, info)
     client_dry_run = formats.dry_run(session) == "client"
     if current is None:
         info.obj = modified if client_dry_run else writing.create(session, info, modified)
@@ -79,6 +79,24 @@ def _client_side(session: Session, info: Info) -> str:
     if (current.get("metadata") or {}).get("deletionTimestamp"):
         session.warn(f"Detected changes to resource {info.name} which is currently being deleted.")
     return "configured" if patch else "unchanged"
+
+
+def _current(session: Session, info: Info) -> Obj | None:
+    try:
+        if not info.name:
+            raise KubectlError("resource name may not be empty")
+        return session.find(info.mapping, info.namespace, info.name)
+    except (ApiError, KubectlError) as failure:
+        what = f"retrieving current configuration of:\n{_described(info)}\nfrom server for:"
+        raise at_source(what, info.source, failure) from None
+
+
+def _described(info: Info) -> str:
+    """As Go prints a ``resource.Info``."""
+    return (
+        f'Resource: "{info.mapping.gvr}", GroupVersionKind: "{info.mapping.gvk}"\n'
+        f'Name: "{info.name}", Namespace: "{info.namespace}"'
+    )
 
 
 def _patch(session: Session, info: Info, modified: Obj, current: Obj) -> Obj:
@@ -108,13 +126,9 @@ def patch_for(modified: Obj, current: Obj, schema: merge_keys.Schema | None) -> 
 
 
 def _explained(info: Info, patch: Obj, error: ApiError) -> ApiError:
-    mapping = info.mapping
-    text = (
-        f'applying patch:\n{json_text(patch)}\nto:\nResource: "{mapping.gvr}", GroupVersionKind: "{mapping.gvk}"\n'
-        f'Name: "{info.name}", Namespace: "{info.namespace}"\nfor: "{info.source}"'
-    )
+    text = f'applying patch:\n{json_text(patch)}\nto:\n{_described(info)}\nfor: "{info.source}"'
     inner = at_source("patching", info.source, error)
-    return ApiError(error.status | {"message": f"error when {text}: {inner.message}"})
+    return ApiError(error.status | {"message": f"error when {text}: {inner}"})
 
 
 def _server_side(session: Session, info: Info) -> str:

@@ -40,12 +40,14 @@ class CustomColumns:
             raise KubectlError("custom-columns format specified but no custom columns given")
         self.headers = headers
         self.columns: list[tuple[str, JsonPath]] = []
-        for part in spec.split(","):
-            header, colon, expression = part.partition(":")
+        given = [part.partition(":") for part in spec.split(",")]
+        for header, colon, expression in given:
             if not colon or not expression:
+                part = header + colon
                 raise KubectlError(
                     f"unexpected custom-columns spec: {part}, expected <header>:<json-path-expr>"
                 )
+        for header, _, expression in given:
             try:
                 self.columns.append((header, JsonPath(relaxed(expression))))
             except JsonPathError as error:

@@ -93,7 +93,7 @@ def _delete(session: Session, info: Info, grace: int, policy: str) -> str:
         options["dryRun"] = ["All"]
     try:
         answer = session.send("DELETE", info.path, query, options)
-    except ApiError as error:
+    except (ApiError, KubectlError) as error:
         raise at_source("deleting", info.source, error) from None
     if answer.get("kind") == "Status":
         return str((answer.get("details") or {}).get("uid", ""))

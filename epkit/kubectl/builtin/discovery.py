@@ -115,7 +115,9 @@ class Resources:
 
     def of_kind(self, api_version: str, kind: str) -> Mapping | None:
         for mapping in self.mappings:
-            if mapping.api_version == api_version and mapping.kind == kind:
+            if mapping.kind == kind and (
+                api_version == mapping.api_version or not (api_version or mapping.group)
+            ):
                 return mapping
         return None
 

@@ -10,15 +10,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from epkit.errors import ApiError
-from epkit.kubectl.builtin import formats, merge_keys, threeway, writing
+from epkit.kubectl.builtin import decoding, formats, merge_keys, threeway, writing
 from epkit.kubectl.builtin.failures import ExitError, KubectlError, raise_all
 from epkit.kubectl.builtin.gotext import json_text, quote
-from epkit.kubectl.builtin.manifests import load, yaml_fault
 from epkit.kubectl.builtin.selection import Info, as_list, select
 from epkit.kubectl.builtin.session import Session
+from epkit.kubectl.builtin.yamlin import Unreadable, load
 from epkit.kubectl.builtin.yamlout import dump
 from epkit.objects import Obj
 
@@ -177,7 +175,7 @@ def _same(a: str, b: str) -> bool:
     """Equal but for comments and layout."""
     try:
         return bool(load(a) == load(b))
-    except yaml.YAMLError:
+    except Unreadable:
         return _without_comments(a) == _without_comments(b)
 
 
@@ -189,13 +187,11 @@ def _fault(text: str) -> str:
     """Why the text is no object, if it is none."""
     try:
         value = load(text)
-    except yaml.YAMLError as error:
-        return f"error converting YAML to JSON: yaml: {yaml_fault(error)}"
+    except Unreadable as error:
+        return f"error converting YAML to JSON: {error}"
     value = {} if value is None else value
-    if not isinstance(value, dict):
-        return "invalid object to validate"
-    absent = [f"{field} not set" for field in ("apiVersion", "kind") if not value.get(field)]
-    return absent[0] if len(absent) == 1 else f"[{', '.join(absent)}]" if absent else ""
+    faults = decoding.kind_faults(value)
+    return faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]" if faults else ""
 
 
 def _objects(value: Obj) -> list[Obj]:

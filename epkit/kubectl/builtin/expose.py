@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from epkit.kubectl.builtin import formats, writing
+from epkit.kubectl.builtin import decoding, formats, writing
 from epkit.kubectl.builtin.create import meta
 from epkit.kubectl.builtin.failures import KubectlError, raise_all
 from epkit.kubectl.builtin.gotext import plain, quote
@@ -44,6 +44,9 @@ def _service(session: Session, info: Info) -> Obj:
     kind = (info.mapping.group, info.mapping.kind)
     if kind not in (("", "Service"), ("", "Pod"), *_POD_TEMPLATES):
         raise KubectlError(f"cannot expose a {info.mapping.group_kind}")
+    fault = decoding.typed_fault(info.mapping.kind, info.obj)
+    if fault:
+        raise KubectlError(f"unable to decode {quote(info.source)}: {fault}")
     try:
         selector = parse_labels(args["selector"]) if args["selector"] else _selector(info)
     except KubectlError as error:
@@ -85,15 +88,18 @@ def _selector(info: Info) -> dict[str, str]:
         if spec.get("selector") is None:
             raise KubectlError("the service has no pod selector set")
         return dict(spec["selector"])
+    selector = spec.get("selector") or {}
     if info.mapping.kind == "ReplicationController":
-        return dict(spec.get("selector") or {})
-    expressions = (spec.get("selector") or {}).get("matchExpressions")
+        return dict(selector)
+    if not selector.get("matchLabels"):
+        raise KubectlError(f"invalid {info.mapping.kind.lower()}: no selectors, therefore cannot be exposed")
+    expressions = selector.get("matchExpressions")
     if expressions:
         shown = " ".join(
             f"{{Key:{e['key']} Operator:{e['operator']} Values:{plain(e.get('values') or [])}}}" for e in expressions
         )
         raise KubectlError(f'couldn\'t convert expressions - "[{shown}]" to map-based selector format')
-    return dict((spec.get("selector") or {}).get("matchLabels") or {})
+    return dict(selector["matchLabels"])
 
 
 def _declared(info: Info) -> list[tuple[str, str]]:

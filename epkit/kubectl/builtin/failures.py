@@ -49,11 +49,13 @@ class ExitError(KubectlError):
 
 
 class Several(KubectlError):
-    """More than one failure, each on a line of its own."""
+    """Failures that were gathered, each on a line of its own without ``error: `` before it."""
 
     def __init__(self, failures: Sequence[Exception]) -> None:
         super().__init__("; ".join(str(failure) for failure in failures))
-        self.failures = list(failures)
+        self.failures: list[Exception] = []
+        for failure in failures:
+            self.failures += failure.failures if isinstance(failure, Several) else [failure]
 
 
 def raise_all(failures: Sequence[Exception]) -> None:
@@ -64,10 +66,12 @@ def raise_all(failures: Sequence[Exception]) -> None:
         raise Several(failures)
 
 
-def at_source(action: str, source: str, failure: ApiError) -> ApiError:
+def at_source(action: str, source: str, failure: ApiError | KubectlError) -> ApiError | KubectlError:
     """The failure with the file it concerns: ``error when creating "STDIN": …`` (``cmdutil.AddSourceToErr``)."""
     if not source:
         return failure
+    if isinstance(failure, KubectlError):
+        return KubectlError(f"error when {action} {quote(source)}: {failure}")
     status = dict(failure.status)
     status["message"] = f"error when {action} {quote(source)}: {failure.message}"
     return ApiError(status)

@@ -4,17 +4,18 @@ Source: ``k8s.io/cli-runtime/pkg/resource/visitor.go`` and ``k8s.io/apimachinery
 """
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from epkit.kubectl.builtin.failures import KubectlError, NotInSubset
+from epkit.kubectl.builtin import decoding
+from epkit.kubectl.builtin.failures import KubectlError, NotInSubset, Several
 from epkit.kubectl.builtin.gotext import quote
 from epkit.kubectl.builtin.session import Session
+from epkit.kubectl.builtin.yamlin import Unreadable, load
 from epkit.objects import Obj
 
 _EXTENSIONS = (".json", ".yaml", ".yml")
@@ -26,33 +27,8 @@ class Document:
 
     obj: Obj
     source: str
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML 1.1 as Kubernetes reads it: a time stays the text it is."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def load(text: str) -> Any:
-    """One YAML or JSON document; keys become texts, as in JSON."""
-    return _texts(yaml.load(text, Loader=_Loader))
-
-
-def _texts(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {_key(key): _texts(item) for key, item in value.items()}
-    return [_texts(item) for item in value] if isinstance(value, list) else value
-
-
-def _key(key: Any) -> str:
-    if isinstance(key, bool):
-        return "true" if key else "false"
-    return "null" if key is None else str(key)
+    #: it is an item of a List
+    listed: bool = False
 
 
 def read(session: Session, names: list[str]) -> Iterator[Document | Exception]:
@@ -61,14 +37,17 @@ def read(session: Session, names: list[str]) -> Iterator[Document | Exception]:
     Raises:
         KubectlError: a file that is not there.
     """
+    if names.count("-") > 1:
+        raise KubectlError("standard input cannot be used for multiple arguments")
+    validates = session.args.command in decoding.VALIDATING and session.args.get("validate") not in ("false", "ignore")
     for name in names:
         if name == "-":
-            yield from documents(session.stdin, "STDIN")
+            yield from documents(session.stdin, "STDIN", validates=validates)
         elif name.startswith(("http://", "https://")):
             raise NotInSubset(f"{session.args.command} -f with a URL")
         else:
             for path in _files(Path(name), bool(session.args.get("recursive")) and session.args.command != "wait"):
-                yield from documents(path.read_text(encoding="utf-8"), str(path))
+                yield from documents(path.read_text(encoding="utf-8"), str(path), validates=validates)
 
 
 def _files(path: Path, recursive: bool) -> list[Path]:
@@ -80,59 +59,51 @@ def _files(path: Path, recursive: bool) -> list[Path]:
     return [file for file in inside if file.suffix in _EXTENSIONS and file.is_file()]
 
 
-def documents(text: str, source: str) -> Iterator[Document | Exception]:
-    """The objects of one text; the items of a List come one by one."""
-    for part in _split(text):
+def documents(text: str, source: str, *, validates: bool = False) -> Iterator[Document | Exception]:
+    """The objects of one text; the items of a List come one by one.
+
+    A text that is no YAML, or an object that does not stand up to the schema, ends the file; one that cannot be
+    decoded does not.
+    """
+    try:
+        for value in _values(text, source):
+            if validates:
+                decoding.validate(value, source)
+            fault = decoding.fault(value)
+            if fault:
+                yield KubectlError(f"unable to decode {quote(source)}: {fault}")
+            elif decoding.is_list(value):
+                for item in decoding.items(value):
+                    yield Several([item]) if isinstance(item, Exception) else Document(item, source, listed=True)
+            else:
+                yield Document(value, source)
+    except KubectlError as failure:
+        yield failure
+
+
+def _values(text: str, source: str) -> Iterator[Any]:
+    for part in re.split(r"(?m)^---(?:[ \t].*)?$\n?", text):
+        if part.lstrip().startswith("{"):
+            try:
+                yield from _jsons(part)
+                continue
+            except json.JSONDecodeError as error:
+                if error.pos >= len(error.doc) or error.msg.startswith("Unterminated string"):
+                    raise KubectlError(f"error parsing {source}: unexpected EOF") from None
+                # else it is YAML in braces
         try:
             value = load(part)
-        except yaml.YAMLError as error:
-            yield KubectlError(f"error parsing {source}: error converting YAML to JSON: yaml: {yaml_fault(error)}")
-            continue
-        if value is None:
-            continue
-        yield from _objects(value, source)
+        except Unreadable as error:
+            raise KubectlError(f"error parsing {source}: error converting YAML to JSON: {error}") from None
+        if value is not None:
+            yield value
 
 
-def _split(text: str) -> list[str]:
-    if text.lstrip().startswith("{"):
-        return [text]
-    return re.split(r"(?m)^---(?:[ \t].*)?$\n?", text)
-
-
-def _objects(value: Any, source: str) -> Iterator[Document | Exception]:
-    if not isinstance(value, dict):
-        yield KubectlError(
-            f"error validating {quote(source)}: error validating data: invalid object to validate; if you choose to "
-            "ignore these errors, turn validation off with --validate=false"
-        )
-        return
-    absent = [f"{field} not set" for field in ("apiVersion", "kind") if not value.get(field)]
-    if absent:
-        shown = absent[0] if len(absent) == 1 else f"[{', '.join(absent)}]"
-        yield KubectlError(
-            f"error validating {quote(source)}: error validating data: {shown}; if you choose to ignore these errors, "
-            "turn validation off with --validate=false"
-        )
-    elif value["kind"].endswith("List") and isinstance(value.get("items"), list):
-        for item in value["items"]:
-            yield from _objects(item, source)
-    else:
-        yield Document(value, source)
-
-
-#: libyaml's words for the faults that Python's parser names differently
-_YAML_WORDS = (
-    (re.compile(r"mapping values are not allowed here"), "mapping values are not allowed in this context"),
-    (re.compile(r"found character '.*' that cannot start any token"), "found character that cannot start any token"),
-    (re.compile(r"expected (.+), but got .*"), r"did not find expected \1"),
-)
-
-
-def yaml_fault(error: yaml.YAMLError) -> str:
-    """What is wrong with a text, in the words of Go's parser."""
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return str(error)
-    problem = error.problem or ""
-    for pattern, words in _YAML_WORDS:
-        problem = pattern.sub(words, problem)
-    return f"line {error.problem_mark.line + 1}: {problem}" if error.problem_mark.line else problem
+def _jsons(text: str) -> list[Any]:
+    """The JSON documents of a text, one after another."""
+    found, rest = [], text.strip()
+    while rest:
+        value, end = json.JSONDecoder().raw_decode(rest)
+        found.append(value)
+        rest = rest[end:].lstrip()
+    return found

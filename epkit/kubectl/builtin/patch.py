@@ -6,14 +6,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from epkit.errors import ApiError
 from epkit.kubectl.builtin import formats, writing
 from epkit.kubectl.builtin.failures import KubectlError, NotInSubset, raise_all
-from epkit.kubectl.builtin.manifests import load, yaml_fault
 from epkit.kubectl.builtin.selection import select
 from epkit.kubectl.builtin.session import Session
+from epkit.kubectl.builtin.yamlin import Unreadable, load
 
 
 def patch(session: Session) -> None:
@@ -29,8 +27,8 @@ def patch(session: Session) -> None:
     text = args["patch"] or Path(args["patch-file"]).read_text(encoding="utf-8")
     try:
         content = load(text)
-    except yaml.YAMLError as error:
-        raise KubectlError(f'unable to parse "{text}": yaml: {yaml_fault(error)}') from None
+    except Unreadable as error:
+        raise KubectlError(f'unable to parse "{text}": {error}') from None
     if formats.dry_run(session) == "client":
         raise NotInSubset("patch --dry-run=client (use --dry-run=server)")
     selection = select(session)

@@ -28,7 +28,7 @@ def replace(session: Session) -> None:
         obj = writing.with_note(info.obj) if args["save-config"] or writing.note_of(info.obj) else info.obj
         try:
             made = _again(session, info, obj) if args["force"] else _put(session, info, obj)
-        except ApiError as error:
+        except (ApiError, KubectlError) as error:
             failures.append(error)
             continue
         show(formats.ordered(made))
@@ -41,13 +41,13 @@ def _put(session: Session, info: Info, obj: Obj) -> Obj:
     if formats.dry_run(session) == "client":
         return obj
     try:
-        if not (obj.get("metadata") or {}).get("resourceVersion"):
+        if info.name and not (obj.get("metadata") or {}).get("resourceVersion"):
             current = session.find(info.mapping, info.namespace, info.name)
             if current is not None:  # else the server says whether it makes one
                 obj = obj | {"metadata": obj["metadata"] | {"resourceVersion": current["metadata"]["resourceVersion"]}}
-        path = info.mapping.path(info.namespace, info.name, session.args["subresource"])
+        path = info.at(session.args["subresource"])
         return session.send("PUT", path, writing.query(session, validate=True), obj)
-    except ApiError as error:
+    except (ApiError, KubectlError) as error:
         raise at_source("replacing", info.source, error) from None
 
 

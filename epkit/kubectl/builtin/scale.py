@@ -36,7 +36,7 @@ def _scale(session: Session, info: Info) -> None:
     args = session.args
     wanted = {"spec": {"replicas": args["replicas"]}}
     if args["current-replicas"] >= 0 or args["resource-version"]:
-        path = info.mapping.path(info.namespace, info.name, "scale")
+        path = info.at("scale")
         current = session.send("GET", path)
         found = (current.get("spec") or {}).get("replicas", 0)
         if args["current-replicas"] >= 0 and found != args["current-replicas"]:

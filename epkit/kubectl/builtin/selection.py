@@ -11,7 +11,7 @@ from typing import Any
 from epkit.errors import ApiError
 from epkit.kubectl.builtin import manifests
 from epkit.kubectl.builtin.discovery import Mapping
-from epkit.kubectl.builtin.failures import KubectlError
+from epkit.kubectl.builtin.failures import KubectlError, Several
 from epkit.kubectl.builtin.gotext import quote
 from epkit.kubectl.builtin.session import Session
 from epkit.objects import Obj
@@ -34,7 +34,17 @@ class Info:
 
     @property
     def path(self) -> str:
-        return self.mapping.path(self.namespace, self.name)
+        return self.at("")
+
+    def at(self, subresource: str) -> str:
+        """The path of one of its subresources.
+
+        Raises:
+            KubectlError: it has no name, so that the path would be that of all of them.
+        """
+        if not self.name:
+            raise KubectlError("resource name may not be empty")
+        return self.mapping.path(self.namespace, self.name, subresource)
 
     @property
     def printed(self) -> str:
@@ -164,6 +174,8 @@ class _Builder:
             namespace = self.session.namespace if mapping.namespaced else ""
             if self.session.args.get("all-namespaces") and mapping.namespaced:
                 raise KubectlError("a resource cannot be retrieved by name across all namespaces")
+            if not name:
+                raise KubectlError("resource name may not be empty")
             info = Info(mapping, namespace, name, {})
             if self.fetch:
                 try:
@@ -220,21 +232,21 @@ class _Builder:
 
     def by_files(self, files: list[str], latest: bool) -> Selection:
         result = Selection([], [])
+        gathers = self.session.args.command in ("get", "describe")
         for document in manifests.read(self.session, files):
-            if isinstance(document, Exception):
-                self._failed(result, document)
+            try:
+                if isinstance(document, Exception):
+                    raise document
+                info = of_document(self.session, document)
+            except KubectlError as failure:
+                self._failed(result, Several([failure]) if gathers else failure)
                 continue
             try:
-                info = of_document(self.session, document)
                 if latest:
-                    try:
-                        info.obj = self.session.send("GET", info.path, self.query, accept=self.accept)
-                    except ApiError as error:
-                        self._failed(result, error)
-                        continue
+                    info.obj = self.session.send("GET", info.path, self.query, accept=self.accept)
                 result.infos.append(info)
-            except KubectlError as error:
-                self._failed(result, error)
+            except (ApiError, KubectlError) as failure:
+                self._failed(result, failure)
         result.single = len(result.infos) == 1 and not result.failures
         return result
 
@@ -258,13 +270,16 @@ def of_document(session: Session, document: manifests.Document) -> Info:
     """
     obj = document.obj
     meta = obj.get("metadata") or {}
-    mapping = session.resources.of_kind(obj["apiVersion"], obj["kind"])
-    name, namespace = meta.get("name", ""), meta.get("namespace", "")
+    name, namespace = (_text(meta, field) for field in ("name", "namespace"))
+    mapping = session.resources.of_kind(obj.get("apiVersion") or "", obj["kind"])
+    if mapping is None and document.listed:
+        text = f"unable to recognize no matches for kind {quote(obj['kind'])} in version {quote(obj['apiVersion'])}"
+        raise Several([KubectlError(text)])
     if mapping is None:
         raise KubectlError(
             f"resource mapping not found for name: {quote(name)} namespace: {quote(namespace)} from "
             f"{quote(document.source)}: no matches for kind {quote(obj['kind'])} in version "
-            f"{quote(obj['apiVersion'])}\nensure CRDs are installed first"
+            f"{quote(obj.get('apiVersion') or '')}\nensure CRDs are installed first"
         )
     if mapping.namespaced:
         if session.namespace_given and namespace and namespace != session.namespace:
@@ -273,8 +288,15 @@ def of_document(session: Session, document: manifests.Document) -> Info:
                 f"{quote(session.namespace)}. You must pass '--namespace={namespace}' to perform this operation."
             )
         namespace = namespace or session.namespace
-        obj = obj | {"metadata": {**meta, "namespace": namespace}}
+        if isinstance(meta, dict):
+            obj = obj | {"metadata": {**meta, "namespace": namespace}}
     return Info(mapping, namespace if mapping.namespaced else "", name, obj, document.source)
+
+
+def _text(meta: Any, field: str) -> str:
+    """A text of the metadata, empty where it is something else (the server will say so)."""
+    value = meta.get(field) if isinstance(meta, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def as_list(infos: list[Info]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def patch(
     session: Session, info: Info, content: Any, kind: str, *, validate: bool = False, subresource: str = ""
 ) -> Obj:
     """PATCH the object; `kind` is a key of :data:`epkit.client.PATCH_TYPES`."""
-    path = info.mapping.path(info.namespace, info.name, subresource)
+    path = info.at(subresource)
     return session.send("PATCH", path, query(session, validate=validate), content, content_type=PATCH_TYPES[kind])
 
 
