@@ -359,6 +359,14 @@ class Cluster:
         self._check()
         return ControllerHandle(self._plane, name if name.endswith("-controller") else f"{name}-controller")
 
+    def kubelet(self, node: str) -> KubeletHandle:
+        """The kubelet of a simulated node, to stop, as when the machine hangs, and to start again.
+
+        >>> cluster.kubelet("node-3").stop()
+        """
+        self._check()
+        return KubeletHandle(self._plane, node)
+
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -476,6 +484,31 @@ class ControllerHandle:
         if controller is None:
             raise EpkitError(f"{self.name} is stopped. Start it first.")
         return controller
+
+
+class KubeletHandle:
+    """A switch on the kubelet of one simulated node."""
+
+    def __init__(self, plane: Plane, node: str) -> None:
+        if node not in plane.kubelet.nodes:
+            raise EpkitError(f"There is no simulated node {node!r}. There are: {', '.join(plane.kubelet.nodes)}.")
+        self.node = node
+        self._plane = plane
+
+    @property
+    def running(self) -> bool:
+        return not self._plane.kubelet.nodes[self.node].stopped
+
+    def stop(self) -> None:
+        """Stop it, as when the machine hangs: no heartbeats, no reports. Its containers run on, and nobody knows."""
+        with self._plane.loop.lock:
+            self._plane.kubelet.stop(self.node)
+
+    def start(self) -> None:
+        """Start it again; it tells the API server how its node and its pods are."""
+        with self._plane.loop.lock:
+            self._plane.kubelet.start(self.node)
+        self._plane.proceed()
 
 
 def _load_magic() -> None:
