@@ -172,6 +172,11 @@ def slice_size(
     return Diagram(f"{head}\n{_table(table)}", svg=picture)
 
 
+def _ratio(number: float) -> str:
+    """Two digits, and no exponent where there are more."""
+    return f"{number:.2g}" if number < 99.5 else f"{number:,.0f}"
+
+
 def _by_endpoints(
     head: str, what: str, write: Callable[[float], str], endpoints: Sequence[int], nodes: Sequence[int], places: int,
     row: Callable[[int, int], tuple[float, float]],
@@ -190,7 +195,7 @@ def _by_endpoints(
             Curve(f"slices, {where}", new, palette.BLUE, "solid", circle),
         ]
         rows += [
-            [f"{number:,}", f"{number_of_nodes:,}", write(with_old), write(with_new), f"{with_old / with_new:.2g}"]
+            [f"{number:,}", f"{number_of_nodes:,}", write(with_old), write(with_new), _ratio(with_old / with_new)]
             for number, with_old, with_new in numbers
         ]
     table = [["ENDPOINTS", "NODES", "WITH ENDPOINTS", f"WITH SLICES OF {places}", "RATIO"], *rows]
