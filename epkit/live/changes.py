@@ -49,13 +49,14 @@ def compare(old: Obj | None, new: Obj | None, budget: Budget, *, whole: bool = T
     """A slice's YAML with what makes it differ from `old`; None stands for a slice that is not there.
 
     Args:
-        whole: show what is the same, too.
+        whole: show what is the same, too; beside changes, of endpoints that are the same, their addresses.
 
     >>> old, new = {"kind": "EndpointSlice", "endpoints": []}, {"kind": "EndpointSlice", "endpoints": None}
     >>> [line.sign + " " + line.text for line in compare(old, new, Budget())]
     ['- endpoints: []', '+ endpoints: null', '  kind: EndpointSlice']
     """
     before, after = _parts(old), _parts(new)
+    changed = before != after
     lines: list[Line] = []
     same = 0  # parts alike in a row that are not shown
     left_out = 0  # parts that differ, and for which there is no room
@@ -70,7 +71,8 @@ def compare(old: Obj | None, new: Obj | None, budget: Budget, *, whole: bool = T
         if same:
             lines.append(Line(LEFT_OUT, f"{count(same, 'endpoint')} unchanged"))
             same = 0
-        shown = list(_lines(was, now))
+        brief = part[0] == "endpoint" and was == now and changed
+        shown = _briefly(now) if brief else list(_lines(was, now))
         lines += shown
         budget.left -= len(shown)
     if same and lines:
@@ -124,6 +126,14 @@ def _lines(was: Any, now: Any) -> Iterator[Line]:
             continue
         yield from (Line(REMOVED, text) for text in old[i1:i2])
         yield from (Line(ADDED, text) for text in new[j1:j2])
+
+
+def _briefly(endpoint: Any) -> list[Line]:
+    """An endpoint that has not changed, so that one finds those that have."""
+    lines = _dumped(endpoint)
+    rest = len(lines) - 1 - len(endpoint[0].get("addresses") or ())
+    shown = [Line(SAME, text) for text in (lines[: len(lines) - rest] if rest > 1 else lines)]
+    return [*shown, Line(LEFT_OUT, f"  {count(rest, 'line')} unchanged")] if rest > 1 else shown
 
 
 def _dumped(part: Any) -> list[str]:

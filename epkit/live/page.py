@@ -45,14 +45,16 @@ STYLE = f"""<style>
 .epkit-live .epkit-added {{ background: {ADDED_GROUND}; font-weight: bold; }}
 .epkit-live .epkit-removed {{ background: {REMOVED_GROUND}; font-style: italic; }}
 .epkit-live .epkit-faint {{ color: {palette.FAINT}; }}
-.epkit-live table {{ border-collapse: collapse; width: 100%; font-size: 12px; }}
+.epkit-live table {{ border-collapse: collapse; width: 100%; font-size: 11px; }}
 .epkit-live caption {{ text-align: left; font-weight: bold; padding-bottom: 4px; }}
 .epkit-live th, .epkit-live td {{ text-align: left; vertical-align: top; padding: 1px 6px;
-  border-bottom: 1px solid {palette.RULE}; overflow-wrap: anywhere; }}
+  border-bottom: 1px solid {palette.RULE}; white-space: nowrap; }}
+.epkit-live td.epkit-name {{ white-space: normal; overflow-wrap: anywhere; min-width: 11ch; }}
+.epkit-live td.epkit-words {{ white-space: normal; }}
 .epkit-live th {{ background: {palette.HEAD}; }}
 .epkit-live .epkit-here td {{ background: {palette.HEAD}; font-weight: bold; }}
 .epkit-live .epkit-later td {{ background: {LATER_GROUND}; font-style: italic; }}
-.epkit-live button:focus-visible, .epkit-live select:focus-visible, .epkit-live .noUi-handle:focus-visible,
+.epkit-live button:focus-visible, .epkit-live .noUi-handle:focus-visible,
 .epkit-live .widget-html:focus-visible {{ outline: 3px solid {palette.BLUE}; outline-offset: 2px;
   box-shadow: 0 0 0 6px {palette.CARD}; z-index: 1; }}
 </style>"""
@@ -202,7 +204,8 @@ def writes(tape: Tape, position: int | None, start: float) -> str:
 
 
 def _cells(texts: Iterable[str]) -> str:
-    return "".join(f"<td>{escape(clean(text))}</td>" for text in texts)
+    kinds = ("", "", "", "epkit-name", "", "epkit-name", "epkit-words")
+    return "".join(f'<td class="{kind}">{escape(clean(text))}</td>' for kind, text in zip(kinds, texts, strict=True))
 
 
 def _what(write: Written) -> tuple[str, str]:

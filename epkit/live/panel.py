@@ -13,6 +13,7 @@ from epkit.errors import EpkitError
 from epkit.live import page
 
 AT_ONCE = "at once"
+WHOLE = 100.0
 SPEEDS = (0.5, 1.0, 2.0, 5.0, 10.0, 60.0)
 
 
@@ -34,19 +35,21 @@ class Panel:
         self.next = widgets.Button(
             description="Next write", icon="forward", tooltip="Step up to the next write that concerns the Service"
         )
-        self.speed = widgets.Dropdown(
+        # A slider and no drop-down list: in a notebook, JupyterLab takes a list's arrow keys for its own.
+        self.speed = widgets.SelectionSlider(
             description="Speed",
             options=_speeds(),
             value=0.0,
-            tooltip="How fast time moves",
-            layout={"width": "190px"},
+            tooltip="How fast time moves; arrow keys choose",
+            layout={"width": "270px"},
             style={"description_width": "50px"},
         )
-        self.moment = widgets.IntSlider(
+        # In percent: of a range that grows, End would go to where its end was at first (noUiSlider keeps that one).
+        self.moment = widgets.FloatSlider(
             description="Moment",
-            min=0,
-            max=1,
-            value=1,
+            min=0.0,
+            max=WHOLE,
+            value=WHOLE,
             readout=False,
             tooltip="After which write to look; arrow keys move by one, Home and End to the ends",
             layout={"flex": "1 1 200px", "width": "auto"},
@@ -87,8 +90,16 @@ class Panel:
         slider = self.moment
         slider.disabled = length == 0
         with slider.hold_sync():
-            slider.max = max(length, 1)
-            slider.value = slider.max if position is None else position
+            slider.step = _step(length)
+            if position is None or position >= length:
+                slider.value = WHOLE
+            elif self.position(length) != position:  # else a rounding difference would move it while it is moved
+                slider.value = position * slider.step
+
+    def position(self, length: int) -> int | None:
+        """Where the slider was moved to; None at its right end."""
+        position = round(self.moment.value / _step(length))
+        return None if self.moment.value >= WHOLE or position >= length else position
 
     def say(self, text: str) -> None:
         """The status, as text; screen readers read it out when it changes."""
@@ -120,6 +131,11 @@ def _close(widget: Any) -> None:
         if hasattr(widget, part):
             getattr(widget, part).close()
     widget.close()
+
+
+def _step(length: int) -> float:
+    """One write on the slider, in percent."""
+    return WHOLE / max(length, 1)
 
 
 def _speeds(*more: float) -> list[tuple[str, float]]:

@@ -157,7 +157,7 @@ class LiveView:
         panel.next.on_click(lambda _: self._do(self._next_write))
         panel.now.on_click(lambda _: self._do(lambda: self._look_at(None)))
         panel.speed.observe(lambda _: self._do(self._change_speed), names="value")
-        panel.moment.observe(lambda change: self._do(lambda: self._slide(change["new"])), names="value")
+        panel.moment.observe(lambda _: self._do(self._slide), names="value")
 
     def _do(self, action: Callable[[], str | None]) -> None:
         """Carry out what a control asks for, in the view's own thread, and say what it did."""
@@ -229,8 +229,8 @@ class LiveView:
             return None
         return self._play()
 
-    def _slide(self, position: int) -> str | None:
-        return self._look_at(None if position >= self._tape.length else position)
+    def _slide(self) -> str | None:
+        return self._look_at(self._panel.position(self._tape.length))
 
     def _look_at(self, position: int | None) -> str | None:
         if position == self._position:

@@ -37,6 +37,19 @@ class Screen:
         return [html.unescape(line)[2:].rstrip() for line in found if line[0] == sign]
 
     @property
+    def length(self) -> int:
+        """How many writes the slider goes over."""
+        return round(self.panel.moment.max / self.panel.moment.step)
+
+    @property
+    def position(self) -> int:
+        """After how many of them the slider stands."""
+        return round(self.panel.moment.value / self.panel.moment.step)
+
+    def slide_to(self, position: int) -> None:
+        self.panel.moment.value = position * self.panel.moment.step
+
+    @property
     def rows(self) -> list[list[str]]:
         """The table of writes without its head."""
         rows = re.findall(r"<tr[^>]*>(.*?)</tr>", self.panel.writes.value)

@@ -38,13 +38,22 @@ def test_a_slice_that_has_not_changed_has_an_empty_margin() -> None:
 
 def test_a_changed_value_is_an_old_and_a_new_line() -> None:
     lines = shown(slice_of("10.0.0.1", "10.0.0.2"), slice_of("10.0.0.1", "10.0.0.2", at_2=False))
-    assert [line for line in lines if line[0] != " "] == ["-     ready: true", "+     ready: false"]
+    assert [line for line in lines if line[0] in "+-"] == ["-     ready: true", "+     ready: false"]
+
+
+def test_beside_a_change_an_endpoint_that_has_not_changed_is_short() -> None:
+    assert shown(slice_of("10.0.0.1"), slice_of("10.0.0.1", "10.0.0.2"))[1:5] == [
+        "  endpoints:",
+        "  - addresses:",
+        "    - 10.0.0.1",
+        "…   2 lines unchanged",
+    ]
 
 
 def test_an_endpoint_in_front_is_one_addition() -> None:
     lines = shown(slice_of("10.0.0.1"), slice_of("10.0.0.9", "10.0.0.1"))
     added = ["+ - addresses:", "+   - 10.0.0.9", "+   conditions:", "+     ready: true"]
-    assert [line for line in lines if line[0] != " "] == added
+    assert [line for line in lines if line[0] in "+-"] == added
 
 
 def test_another_order_is_no_change() -> None:
@@ -54,7 +63,7 @@ def test_another_order_is_no_change() -> None:
 
 def test_one_address_listed_twice_is_two_endpoints() -> None:
     lines = shown(slice_of("10.0.0.1"), slice_of("10.0.0.1", "10.0.0.1"))
-    assert [line for line in lines if line[0] != " "][1] == "+   - 10.0.0.1"
+    assert [line for line in lines if line[0] in "+-"][1] == "+   - 10.0.0.1"
 
 
 def test_a_slice_that_came_or_went_is_marked_whole() -> None:

@@ -119,9 +119,9 @@ def test_going_back_winds_as_far_as_needed_and_draws_once(bare: Cluster, work: C
     fill(bare)
     screen = Screen(bare.live("svc/big"))
     flip(bare, 3, 50)
-    screen.panel.moment.value -= 1  # drawn before, and remembered
+    screen.slide_to(screen.length - 1)  # drawn before, and remembered
     work.clear()
-    screen.panel.moment.value -= 3
+    screen.slide_to(screen.length - 4)
     assert work["draw"] == 1
     assert "7 slices, 700 of 700 endpoints ready" in screen.status
     work.clear()

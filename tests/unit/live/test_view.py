@@ -58,7 +58,14 @@ def test_it_is_made_of_texts_and_traits_alone(cluster: Cluster) -> None:
         found = {type(widget).__name__}
         return found.union(*map(kinds, getattr(widget, "children", ())))
 
-    assert kinds(cluster.live("svc/web")._panel.root) == {"VBox", "HBox", "HTML", "Button", "Dropdown", "IntSlider"}
+    assert kinds(cluster.live("svc/web")._panel.root) == {
+        "VBox",
+        "HBox",
+        "HTML",
+        "Button",
+        "SelectionSlider",
+        "FloatSlider",
+    }
 
 
 def test_every_control_says_what_it_is(cluster: Cluster) -> None:
@@ -131,13 +138,13 @@ def test_next_write_steps_to_what_concerns_the_service(cluster: Cluster) -> None
     screen.panel.play.click()
     cluster.kubectl("create deployment other --image=nginx")
     cluster.kubectl("scale deployment web --replicas=3")
-    length = screen.panel.moment.max
+    length = screen.length
     seen = []
     while "3 of 3" not in screen.status and len(seen) < 50:
         screen.panel.next.click()
         seen.append(screen.rows[0][3:6])
-        assert screen.panel.moment.max > length
-        length = screen.panel.moment.max
+        assert screen.length > length
+        length = screen.length
     assert ["replicaset-controller", "ADDED"] in [row[3:5] for row in screen.rows]
     assert seen[-1] == ["endpointslice-controller", "MODIFIED", f"endpointslices/{slice_name(cluster)}"]
     assert "other" not in str(screen.rows)
@@ -195,19 +202,18 @@ def test_speed_holds_at_once_while_time_moves_and_waits_for_play_while_it_does_n
 
 def test_the_slider_goes_back_to_every_write_and_to_the_present(cluster: Cluster) -> None:
     screen = Screen(cluster.live("svc/web"))
-    slider = screen.panel.moment
-    last = slider.max
-    assert slider.value == last == int(screen.rows[0][1])
-    slider.value = last - 1
+    last = screen.length
+    assert screen.position == last == int(screen.rows[0][1])
+    screen.slide_to(last - 1)
     assert screen.status.startswith(f"Looking back at write {last - 1} of {last}, +")
     assert screen.picture.startswith("Service web (10.") and "has no slices" in screen.picture
     assert screen.rows[0][0] == "later" and screen.rows[1][0] == "▶"
-    slider.value = 0
+    screen.slide_to(0)
     assert screen.status.startswith(f"Looking back, before write 1 of {last}")
     assert screen.picture.startswith("There is no Service web")
     assert "epkit-past" in screen.panel.picture.value
     screen.panel.now.click()
-    assert slider.value == last
+    assert screen.position == last
     assert screen.picture == cluster.show("svc/web").sentence
     assert "epkit-past" not in screen.panel.picture.value
 
@@ -215,14 +221,15 @@ def test_the_slider_goes_back_to_every_write_and_to_the_present(cluster: Cluster
 def test_every_moment_is_as_the_story_tells_it(cluster: Cluster) -> None:
     view = cluster.live("svc/web")
     cluster.kubectl("scale deployment web --replicas=1")
-    screen, slider = Screen(view), view._panel.moment
-    moments = {slider.value: screen.picture}
+    screen = Screen(view)
+    moments = {screen.position: screen.picture}
     compared = 0
-    for position in [*range(slider.max, -1, -1), *range(slider.max + 1)]:
-        slider.value = position
+    for position in [*range(screen.length, -1, -1), *range(screen.length + 1)]:
+        screen.slide_to(position)
+        assert screen.position == position
         assert moments.setdefault(position, screen.picture) == screen.picture  # there and back
         write = view._tape.write(position) if position else None
-        following = view._tape.write(position + 1).at if position < slider.max else cluster.now
+        following = view._tape.write(position + 1).at if position < screen.length else cluster.now
         if write is not None and write.at < following and not screen.picture.startswith("There is no"):
             assert screen.picture == cluster.at(write.at).show("svc/web").sentence
             compared += 1
@@ -231,28 +238,28 @@ def test_every_moment_is_as_the_story_tells_it(cluster: Cluster) -> None:
 
 def test_who_looks_back_stays_there_while_the_cluster_goes_on(cluster: Cluster) -> None:
     screen = Screen(cluster.live("svc/web"))
-    slider = screen.panel.moment
-    slider.value = before = slider.max - 2
+    length = screen.length
+    screen.slide_to(length - 2)
     picture = screen.picture
     cluster.kubectl("scale deployment web --replicas=3")
-    assert (slider.value, screen.picture) == (before, picture)
-    assert slider.max > before + 10
+    assert (screen.position, screen.picture) == (length - 2, picture)
+    assert screen.length > length + 10
     screen.panel.now.click()
-    assert slider.value == slider.max
+    assert screen.position == screen.length
     assert "3 of 3" in screen.status
 
 
 def test_a_step_brings_back_to_the_present(cluster: Cluster) -> None:
     screen = Screen(cluster.live("svc/web"))
-    screen.panel.moment.value = 3
+    screen.slide_to(3)
     screen.panel.step.click()
-    assert screen.panel.moment.value == screen.panel.moment.max
+    assert screen.position == screen.length
     assert "at the present" in screen.status
 
 
 def test_two_views_at_once_look_at_different_moments(cluster: Cluster) -> None:
     first, second = cluster.live("svc/web"), cluster.live("svc/web")
-    first._panel.moment.value = 0
+    Screen(first).slide_to(0)
     assert Screen(second).status.startswith("Playing at once")
     first.close()
     cluster.kubectl("scale deployment web --replicas=3")
@@ -313,7 +320,7 @@ def test_with_a_running_clock_it_follows_the_servers_thread(cluster: Cluster) ->
 def test_a_closed_view_leaves_no_widget_no_listener_and_no_thread(cluster: Cluster) -> None:
     widgets, threads, listeners = widgets_open(), threading.active_count(), list(cluster._plane.on_change)
     view = cluster.live("svc/web")
-    view._panel.moment.value = 2
+    Screen(view).slide_to(2)
     assert threading.active_count() == threads
     view.close()
     view.close()
@@ -374,13 +381,13 @@ def test_a_fault_of_the_view_is_told_and_does_not_fail_the_command(
 
 def test_after_a_compaction_it_begins_anew(cluster: Cluster) -> None:
     screen = Screen(cluster.live("svc/web"))
-    screen.panel.moment.value = 3
+    screen.slide_to(3)
     store = cluster._plane.store
     store.put("configmaps", {"metadata": {"namespace": "default", "name": "a"}})
     store.compact()  # before the view has heard of that write
     cluster.kubectl("scale deployment web --replicas=3")
     assert "3 of 3" in screen.status
-    assert screen.panel.moment.value == screen.panel.moment.max
+    assert screen.position == screen.length
 
 
 def test_a_view_of_a_service_without_a_past_has_nothing_to_slide_over(cluster: Cluster) -> None:
