@@ -73,7 +73,7 @@ CHAPTER = Chapter(
     id="5",
     title="Live implementation example",
     notebook="05-live-example.ipynb",
-    minutes=30,
+    minutes=35,
     exercises=(
         Exercise(
             id="5.1",
