@@ -344,7 +344,7 @@ def _encode(managed: Managed) -> list[Obj]:
         made: Obj = {"manager": manager.name, "operation": manager.operation, "apiVersion": entry.api_version}
         if entry.time:
             made["time"] = entry.time
-        made |= {"fieldsType": "FieldsV1", "fieldsV1": entry.fields}
+        made |= {"fieldsType": "FieldsV1", "fieldsV1": fieldset.in_order(entry.fields)}
         if manager.subresource:
             made["subresource"] = manager.subresource
         entries.append(made)

@@ -121,6 +121,16 @@ def paths(one: Tree, prefix: Path = ()) -> Iterator[Path]:
             yield from paths(one[step], (*prefix, step))
 
 
+def in_order(one: Tree) -> Tree:
+    """The same set with its steps in the order in which the API server writes them.
+
+    >>> in_order({"f:b": {"f:c": {}, ".": {}}, "f:a": {}})
+    {'f:a': {}, 'f:b': {'.': {}, 'f:c': {}}}
+    """
+    steps = sorted(one, key=lambda step: (-1, "") if step == MEMBER else _rank(step))
+    return {step: in_order(one[step]) for step in steps}
+
+
 def _rank(step: str) -> tuple[int, str]:
     return "fkvi".index(step[0]), step
 
