@@ -106,22 +106,25 @@ class Panel:
         self.status.value = page.card(escape(text), role="status")
 
     def bundle(self, title: str) -> dict[str, Any]:
-        """What a notebook shows: the panel beside it where sidecar is installed, else in the cell's output."""
+        """What the cell shows: the panel, or nothing where sidecar is installed and has it beside the notebook."""
         beside = _sidecar(title)
         if beside is None:
             return dict(self.root._repr_mimebundle_())
-        if self._sidecar is not None:
-            self._sidecar.close()
-        self._sidecar = beside
+        self._close_sidecar()
+        self._sidecar = beside  # which shows itself
         # Given as data: nothing is captured, as would be inside of `with sidecar:`.
         self._sidecar.append_display_data(self.root)
-        return dict(self._sidecar._repr_mimebundle_())
+        return {}
 
     def close(self) -> None:
         """Close every widget, and what each is made of."""
-        if self._sidecar is not None:
-            self._sidecar.close()
+        self._close_sidecar()
         _close(self.root)
+
+    def _close_sidecar(self) -> None:
+        if self._sidecar is not None:
+            _close(self._sidecar)
+            self._sidecar = None
 
 
 def _close(widget: Any) -> None:

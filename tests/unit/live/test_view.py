@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
+import types
 
 import ipywidgets
 import pytest
+import traitlets
 from live_screen import Screen
 
 import epkit
@@ -51,6 +54,37 @@ def test_its_text_form_is_one_sentence_and_the_same_each_time(cluster: Cluster) 
     bundle = first._repr_mimebundle_()
     assert bundle["text/plain"] == sentence
     assert set(bundle) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
+
+
+class Sidecar(ipywidgets.Output):
+    """What the package sidecar has: it shows itself, beside the notebook."""
+
+    title = traitlets.Unicode()
+    anchor = traitlets.Unicode()
+
+
+def test_where_sidecar_is_installed_it_is_shown_beside_the_notebook(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EPKIT_MODE")
+    monkeypatch.setitem(sys.modules, "sidecar", types.SimpleNamespace(Sidecar=Sidecar))
+    before = widgets_open()
+    view = cluster.live("svc/web")
+    for _ in range(2):  # shown again: the first place is given up
+        assert view._repr_mimebundle_() == {"text/plain": repr(view)}
+    [beside] = [one for one in ipywidgets.widget._instances.values() if isinstance(one, Sidecar)]
+    assert beside.title == "svc/web"
+    [shown] = beside.outputs
+    assert shown["data"]["application/vnd.jupyter.widget-view+json"]["model_id"] == view._panel.root.model_id
+    view.close()
+    assert widgets_open() == before
+
+
+def test_under_test_and_where_outputs_are_stored_it_stays_in_the_cell(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sidecar", types.SimpleNamespace(Sidecar=Sidecar))
+    assert "application/vnd.jupyter.widget-view+json" in cluster.live("svc/web")._repr_mimebundle_()
 
 
 def test_it_is_made_of_texts_and_traits_alone(cluster: Cluster) -> None:
