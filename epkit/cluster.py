@@ -225,7 +225,7 @@ class Cluster:
         from epkit.live.view import open_view
 
         self._check()
-        return open_view(self, self._plane, what, self._live_views)
+        return open_view(self, what, self._live_views)
 
     def source(self, controller: str) -> str:
         """The Python source of a controller's heart, such as ``"endpointslice"``: it is meant to be read."""

@@ -76,9 +76,11 @@ class Panel:
 
     def show_clock(self, clock: str, speed: float) -> None:
         """How time moves; while it does not, the speed stays what was chosen."""
+        for control in (self.play, self.step, self.next, self.speed):
+            control.disabled = clock == "wall"
         paused = clock == "paused"
         self.play.description, self.play.icon = ("Play", "play") if paused else ("Pause", "pause")
-        if paused:
+        if clock not in ("instant", "realtime"):
             return
         value = speed if clock == "realtime" else 0.0
         if value not in (known for _, known in self.speed.options):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,8 +50,9 @@ class Tape:
     []
     """
 
-    def __init__(self, namespace: str, name: str, story: Story) -> None:
+    def __init__(self, namespace: str, name: str, story: Story, refused: Sequence[str] = ()) -> None:
         self.namespace, self.name = namespace, name
+        self._refused = list(refused)  # the resources that the story could not be told of
         self._objects: dict[Key, Obj] = {
             Key(resource, key_of(obj)): obj
             for resource, found in story.beginning.items()
@@ -122,6 +123,7 @@ class Tape:
             {name_of(pod): pod for pod in of["pods"]},
             {name_of(node): labels_of(node).get(ZONE, "") for node in of["nodes"]},
             of["services"],
+            self._refused,
         )
 
     def change(self, one: Obj, position: int | None = None) -> Change | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from epkit.errors import EpkitError
 from epkit.live import page
-from epkit.live.feed import Feed, Forgotten
+from epkit.live.feed import Forgotten, feed_of
 from epkit.live.panel import AT_ONCE, Panel, speed_in_words
 from epkit.live.pulse import Pulse
 from epkit.live.tape import Tape
@@ -18,7 +18,6 @@ from epkit.views.topology import Topology
 
 if TYPE_CHECKING:
     from epkit.cluster import Cluster
-    from epkit.fake.plane import Plane
 
 #: More open views of a cluster than anybody looks at; the oldest goes, since a cell was run again and again.
 MOST_VIEWS = 8
@@ -39,13 +38,13 @@ class LiveView:
     Live view of Service web in the namespace default: 1 slice, 3 of 3 endpoints ready.
     """
 
-    def __init__(self, cluster: Cluster, plane: Plane, what: str) -> None:
+    def __init__(self, cluster: Cluster, what: str) -> None:
         service = find_service(cluster, what)
         self._cluster = cluster
-        self._feed = Feed(plane)
+        self._feed = feed_of(cluster)
         story = self._feed.story()
         self._start = story.start
-        self._tape = Tape(namespace_of(service), name_of(service), story)
+        self._tape = Tape(namespace_of(service), name_of(service), story, self._feed.refused)
         self._position: int | None = None  # which of the tape's positions is looked at; None: the present
         self._said = ""  # what the last control did
         self._showing = False  # controls are being set to what is so; nobody has used them
@@ -91,7 +90,7 @@ class LiveView:
         try:
             writes = self._feed.news()
         except Forgotten:
-            self._tape = Tape(self._tape.namespace, self._tape.name, self._feed.story())
+            self._tape = Tape(self._tape.namespace, self._tape.name, self._feed.story(), self._feed.refused)
             self._position = None
             self._said = "The cluster has forgotten its past (compaction): the view begins anew."
             return
@@ -136,8 +135,7 @@ class LiveView:
         tape, position = self._tape, self._position
         summary = page.summary(topology, tape)
         if position is None:
-            clock = {"paused": "Paused", "instant": f"Playing {AT_ONCE}"}.get(self._feed.clock)
-            where = f"{clock or f'Playing {speed_in_words(self._feed.speed)}'}, at the present: {summary}."
+            where = f"{self._clock_in_words()}, at the present: {summary}."
         else:
             where = f"Looking back, before write 1 of {tape.length}: {summary}."
             if position:
@@ -147,6 +145,16 @@ class LiveView:
                     f"{write.who or 'unknown'} {write.type} {write.resource}/{name_of(write.obj)}; {summary}."
                 )
         self._panel.say(f"{self._said} {where}".strip())
+
+    def _clock_in_words(self) -> str:
+        match self._feed.clock:
+            case "paused":
+                return "Paused"
+            case "instant":
+                return f"Playing {AT_ONCE}"
+            case "realtime":
+                return f"Playing {speed_in_words(self._feed.speed)}"
+        return "Following a cluster whose time cannot be held"
 
     # -- the controls ----------------------------------------------------------------------------------------------
 
@@ -248,13 +256,13 @@ def _picture(topology: Topology | None, tape: Tape) -> str:
         return page.words(f"{page.sentence(topology, tape)} ({error})")
 
 
-def open_view(cluster: Cluster, plane: Plane, what: str, views: list[LiveView]) -> LiveView:
+def open_view(cluster: Cluster, what: str, views: list[LiveView]) -> LiveView:
     """A new view; it is put into `views`, from which those that are closed go.
 
     Raises:
         EpkitError: there is no such Service; the text names the nearest ones.
     """
-    view = LiveView(cluster, plane, what)
+    view = LiveView(cluster, what)
     views[:] = [one for one in views if not one.closed]
     if len(views) >= MOST_VIEWS:
         views.pop(0).close()

@@ -8,7 +8,7 @@ from epkit.cluster import Cluster
 from epkit.fake.loop import Loop
 from epkit.fake.pace import Pace
 from epkit.live import tape as tapes
-from epkit.live.feed import Feed, Forgotten
+from epkit.live.feed import BuiltIn, Forgotten
 from epkit.live.tape import Tape
 
 
@@ -29,7 +29,7 @@ def test_it_holds_what_concerns_the_service_and_nothing_else(cluster: Cluster) -
 
 
 def test_what_was_written_before_the_service_was_there_concerns_it(bare: Cluster) -> None:
-    feed = Feed(bare._plane)
+    feed = BuiltIn(bare._plane)
     tape = Tape("default", "web", feed.story())
     bare.kubectl("create deployment web --image=nginx")
     tape.add(feed.news())
@@ -41,7 +41,7 @@ def test_what_was_written_before_the_service_was_there_concerns_it(bare: Cluster
 
 
 def test_a_pod_that_was_relabelled_and_a_slice_that_lost_its_label_still_concern_it(cluster: Cluster) -> None:
-    feed = Feed(cluster._plane)
+    feed = BuiltIn(cluster._plane)
     tape = Tape("default", "web", feed.story())
     pod = cluster.client.list("pods", "default").items[0]["metadata"]["name"]
     cluster.kubectl(f"label pod {pod} app=quarantined --overwrite")
@@ -54,7 +54,7 @@ def test_a_pod_that_was_relabelled_and_a_slice_that_lost_its_label_still_concern
 
 
 def test_a_node_concerns_it_when_its_readiness_changes(cluster: Cluster) -> None:
-    feed = Feed(cluster._plane)
+    feed = BuiltIn(cluster._plane)
     tape = Tape("default", "web", feed.story())
     cluster.sleep(600)  # heartbeats
     tape.add(feed.news())
@@ -71,7 +71,7 @@ def test_a_node_concerns_it_when_its_readiness_changes(cluster: Cluster) -> None
 
 
 def test_of_many_writes_the_oldest_are_forgotten(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    feed = Feed(cluster._plane)
+    feed = BuiltIn(cluster._plane)
     tape = Tape("default", "web", feed.story())
     length = tape.length
     first = tape.write(length)
@@ -91,7 +91,7 @@ def test_of_many_writes_the_oldest_are_forgotten(cluster: Cluster, monkeypatch: 
 
 def test_listening_to_a_feed_moves_nothing(cluster: Cluster) -> None:
     cluster._plane.set_pace(Waiting())
-    feed = Feed(cluster._plane)
+    feed = BuiltIn(cluster._plane)
     before = (cluster._plane.clock.now, cluster._plane.store.version)
     feed.story()
     feed.news()
@@ -108,7 +108,7 @@ class Waiting(Pace):
 
 
 def test_a_feed_says_when_the_cluster_has_forgotten(cluster: Cluster) -> None:
-    feed = Feed(cluster._plane)
+    feed = BuiltIn(cluster._plane)
     feed.story()
     cluster.kubectl("create configmap a")
     cluster._plane.store.compact()
