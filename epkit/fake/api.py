@@ -333,7 +333,9 @@ def _refused(kind: Kind, name: str, refusal: Refused) -> errors.ApiError:
     if refusal.forbidden:
         return errors.forbidden(kind.plural, name, refusal.forbidden, kind.group)
     if refusal.internal:
-        return errors.unknown(refusal.internal)
+        return errors.internal(refusal.internal)
+    if refusal.unknown:
+        return errors.unknown(refusal.unknown)
     return errors.invalid(kind.kind, name, refusal.errors, kind.group)
 
 

@@ -112,15 +112,18 @@ class Refused(Exception):
 
     With `errors` the answer is 422 Invalid with those causes: an allocation that failed, as upstream's
     ``pkg/registry/core/service/storage/alloc.go`` reports it. With `forbidden` it is 403, as a plugin of
-    ``plugin/pkg/admission`` answers: ``pods "web" is forbidden: ...``. With `internal` it is 500, where upstream
-    returns an error that is no Status.
+    ``plugin/pkg/admission`` answers: ``pods "web" is forbidden: ...``. With `internal` it is 500 InternalError, and
+    with `unknown` 500 without a reason, where upstream returns an error that is no Status.
     """
 
-    def __init__(self, errors: Sequence[FieldError] = (), forbidden: str = "", internal: str = "") -> None:
-        super().__init__(forbidden or internal or "; ".join(map(str, errors)))
+    def __init__(
+        self, errors: Sequence[FieldError] = (), forbidden: str = "", internal: str = "", unknown: str = ""
+    ) -> None:
+        super().__init__(forbidden or internal or unknown or "; ".join(map(str, errors)))
         self.errors = list(errors)
         self.forbidden = forbidden
         self.internal = internal
+        self.unknown = unknown
 
 
 def nothing(*_: Any) -> None:

@@ -265,6 +265,7 @@ def _init_node_ports(service: Obj, ports: _Ports) -> None:
 def _update_node_ports(service: Obj, before: set[int], ports: _Ports) -> None:
     spec = service["spec"]
     known = set(before)
+    seen: set[tuple[str, int]] = set()
     for index, port in enumerate(spec.get("ports") or ()):
         asked = port.get("nodePort", 0)
         if asked:
@@ -274,6 +275,12 @@ def _update_node_ports(service: Obj, before: set[int], ports: _Ports) -> None:
         elif service_fields.allocates_node_ports(spec):
             port["nodePort"] = _any(ports, index)
             known.add(port["nodePort"])
+        else:
+            continue
+        pair = (port.get("protocol", ""), port["nodePort"])
+        if pair in seen:
+            raise Refused(unknown=f"duplicate nodePort: {{{pair[0]} {pair[1]}}}")
+        seen.add(pair)
 
 
 def _take(ports: _Ports, port: int, index: int) -> None:

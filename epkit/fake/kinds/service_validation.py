@@ -40,6 +40,7 @@ def validate_update(new: Obj, old: Obj, context: Context) -> list[FieldError]:
     if after.get("type") == before.get("type") == "LoadBalancer":
         if after.get("loadBalancerClass") != before.get("loadBalancerClass"):
             errors.append(invalid("spec.loadBalancerClass", after.get("loadBalancerClass"), "may not change once set"))
+    errors += _load_balancer_class(after)  # which _validate does again: each fault is among the causes twice, as there
     if service_fields.needs_health_check(after) and service_fields.needs_health_check(before):
         if after.get("healthCheckNodePort") != before.get("healthCheckNodePort"):
             errors.append(forbidden("spec.healthCheckNodePort", "field is immutable"))
@@ -188,12 +189,16 @@ def _load_balancer(spec: Obj, before: Obj, kind: str, annotations: Obj, annotati
                 errors += (invalid(path, value.strip(), fault) for fault in addresses.cidr(value.strip()))
     if kind != "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is not None:
         errors.append(forbidden("spec.allocateLoadBalancerNodePorts", _ONLY_LOAD_BALANCER))
+    return errors + _load_balancer_class(spec)
+
+
+def _load_balancer_class(spec: Obj) -> list[FieldError]:
     name = spec.get("loadBalancerClass")
-    if name is not None and kind != "LoadBalancer":
-        errors.append(forbidden("spec.loadBalancerClass", _ONLY_LOAD_BALANCER))
-    elif name is not None:
-        errors += (invalid("spec.loadBalancerClass", name, fault) for fault in names.label_key(name))
-    return errors
+    if name is None:
+        return []
+    if spec.get("type") != "LoadBalancer":
+        return [forbidden("spec.loadBalancerClass", _ONLY_LOAD_BALANCER)]
+    return [invalid("spec.loadBalancerClass", name, fault) for fault in names.label_key(name)]
 
 
 def _traffic(spec: Obj, kind: str) -> list[FieldError]:
@@ -347,21 +352,26 @@ def warnings(new: Obj, old: Obj | None) -> list[str]:
     texts: list[str] = []
     if _TOPOLOGY_HINTS in annotations:
         texts.append(f"annotation {_TOPOLOGY_HINTS} is deprecated, please use {_TOPOLOGY_MODE} instead")
-    if service_fields.is_headless(spec):
+    external_ips, external_name = spec.get("externalIPs") or (), spec.get("type") == "ExternalName"
+    headless = service_fields.is_headless(spec)
+    if headless:
         if spec.get("loadBalancerIP"):
             texts.append("spec.loadBalancerIP is ignored for headless services")
-        if spec.get("externalIPs"):
+        if external_ips:
             texts.append("spec.externalIPs is ignored for headless services")
         if spec.get("sessionAffinity") != "None":
             texts.append("spec.SessionAffinity is ignored for headless services")
     else:
         for index, address in enumerate(spec.get("clusterIPs") or ()):
             texts += addresses.warnings(address, f"spec.clusterIPs[{index}]")
-        if spec.get("externalIPs"):
-            texts.append("spec.externalIPs is deprecated and may no longer be implemented in some clusters")
-    for index, address in enumerate(spec.get("externalIPs") or ()):
+    for index, address in enumerate(external_ips):
         texts += addresses.warnings(address, f"spec.externalIPs[{index}]")
-    if spec.get("externalName") and spec.get("type") != "ExternalName":
+    if external_ips and not headless and not external_name:
+        texts.append("spec.externalIPs is deprecated and may no longer be implemented in some clusters")
+    texts += addresses.warnings(spec.get("loadBalancerIP", ""), "spec.loadBalancerIP")
+    if external_ips and external_name:
+        texts.append('spec.externalIPs is ignored when spec.type is "ExternalName"')
+    if spec.get("externalName") and not external_name:
         texts.append('spec.externalName is ignored when spec.type is not "ExternalName"')
     if spec.get("trafficDistribution") == "PreferClose":
         texts.append('spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"')

@@ -160,6 +160,25 @@ def test_a_health_check_port_that_is_taken_is_an_internal_error(rules: Rules) ->
     )
 
 
+def test_a_node_port_twice_in_an_update_is_an_error_without_a_reason(rules: Rules) -> None:
+    old = rules.create(service(type="NodePort", ports=[{"port": 80, "nodePort": 30080}]))
+    both = [{"name": "a", "port": 80, "nodePort": 30080}, {"name": "b", "port": 81, "nodePort": 30080}]
+    with pytest.raises(Refused) as refused:
+        rules.update(old, spec={**old["spec"], "ports": both})
+    assert refused.value.unknown == "duplicate nodePort: {TCP 30080}"
+    both[1]["protocol"] = "UDP"
+    new, faults = rules.update(old, spec={**old["spec"], "ports": both})
+    assert faults == [] and [port["nodePort"] for port in new["spec"]["ports"]] == [30080, 30080]
+
+
+def test_a_load_balancer_class_on_another_type_is_told_of_twice_in_an_update(rules: Rules) -> None:
+    wrong = "spec.loadBalancerClass: Forbidden: may only be used when `type` is 'LoadBalancer'"
+    assert rules.faults(service(loadBalancerClass="example.com/lb")) == [wrong]
+    old = rules.create(service())
+    _, faults = rules.update(old, spec={**old["spec"], "loadBalancerClass": "example.com/lb"})
+    assert faults == [wrong, wrong]
+
+
 def test_a_service_changes_its_type_and_comes_back(rules: Rules) -> None:
     old = rules.create(service())
     address = old["spec"]["clusterIP"]
@@ -308,5 +327,14 @@ def test_warnings(rules: Rules) -> None:
     assert of(clusterIP="None", externalIPs=["203.0.113.9"], sessionAffinity="ClientIP") == [
         "spec.externalIPs is ignored for headless services",
         "spec.SessionAffinity is ignored for headless services",
+    ]
+    assert of(type="ExternalName", externalName="example.com", externalIPs=["203.0.113.9"]) == [
+        'spec.externalIPs is ignored when spec.type is "ExternalName"'
+    ]
+    assert of(type="LoadBalancer", externalIPs=["2001:DB8::9"], loadBalancerIP="203.0.113.007") == [
+        'spec.externalIPs[0]: IPv6 address "2001:DB8::9" should be in RFC 5952 canonical format ("2001:db8::9")',
+        "spec.externalIPs is deprecated and may no longer be implemented in some clusters",
+        'spec.loadBalancerIP: non-standard IP address "203.0.113.007" will be considered invalid in a future '
+        'Kubernetes release: use "203.0.113.7"',
     ]
     assert of() == []
