@@ -323,7 +323,7 @@ def _memory() -> Iterator[Line]:
         yield Line(FINE, "memory", "this system does not say how much is free; 400 MB will do", usual)
     elif free < LITTLE_MEMORY:
         fix = "shut down kernels that you do not use: each chapter has a cluster of its own"
-        yield Line(NOTE, "memory", f"{free // 1024**2} MB are free, and a chapter may take 250", usual, fix)
+        yield Line(NOTE, "memory", f"{free // 1024**2} MB are free, and a chapter may take 200", usual, fix)
     else:
         yield Line(FINE, "memory", f"{free // 1024**2} MB are free", usual)
 

@@ -372,7 +372,8 @@ spec:
                 "yes, until its pod is gone",
             ),
             1,
-            "kube-proxy falls back to endpoints that still serve while they terminate, when there is nothing better (KEP-1669).",
+            "kube-proxy falls back to endpoints that still serve while they terminate, when there is nothing better (KEP-1669). "
+            "For traffic policy Local it decides so among the endpoints of its own node.",
         ),
         Quiz(
             "8.q4",
