@@ -146,10 +146,16 @@ class Api:
         return self._patched(route, old, copy(patched), options), False
 
     def _patched(self, route: Route, old: Obj, patched: Obj, options: Options) -> Obj:
-        name = (patched.get("metadata") or {}).get("name", "")
-        if name != route.name:
-            raise errors.name_mismatch(name, route.name)
+        self._check_place(route, patched)
         return self.replace(route, old, patched, options)
+
+    def _check_place(self, route: Route, patched: Obj) -> None:
+        """A patch moves nothing: the end of ``applyPatch`` of ``k8s.io/apiserver/pkg/endpoints/handlers/patch.go``."""
+        meta = patched.get("metadata") or {}
+        if meta.get("namespace") and meta["namespace"] != route.namespace:
+            raise errors.namespace_mismatch()
+        if meta.get("name", "") != route.name:
+            raise errors.name_mismatch(meta.get("name", ""), route.name)
 
     def replace(self, route: Route, old: Obj, obj: Obj, options: Options) -> Obj:
         """Put `obj` in the place of `old`, through the strategy of its kind or of the subresource."""
@@ -273,6 +279,7 @@ class Api:
         merged = fieldmanager.apply(
             base, applied, route.kind, options.field_manager, options.force, self.clock.timestamp(), route.subresource
         )
+        self._check_place(route, merged)
         options.managed = merged["metadata"].get("managedFields")
         if old is None:
             return self.create(route, merged, options), True

@@ -15,7 +15,7 @@ import orjson
 
 from epkit.fake import health, kinds, reviews, subresources, tokens
 from epkit.fake.api import Api
-from epkit.fake.kinds.base import Kind
+from epkit.fake.kinds.base import Kind, forbidden, invalid
 from epkit.fake.lists import ListResult
 from epkit.fake.requests import Options, Route, delete_options, is_true, route_of, serves, write_options
 from epkit.fake.watches import Watch, WatchEvent
@@ -192,6 +192,9 @@ class Http:
                 case "PATCH" if route.name:
                     options = write_options(query, "PatchOptions", actor)
                     patch_type = _media_type(headers.get("content-type", ""))
+                    if "force" in query and patch_type in patches.TYPES and patch_type != patches.APPLY:
+                        fault = forbidden("force", "may not be specified for non-apply patch")
+                        raise errors.invalid("PatchOptions", "", [fault], "meta.k8s.io")
                     if patch_type == patches.APPLY:
                         options.field_manager = query.get("fieldManager", "")  # who applies has to say so
                     patched, was_created = self.api.patch(route, body, patch_type, options)
@@ -301,6 +304,10 @@ class Http:
         now: float | None = None,
     ) -> Obj:
         now = self.api.clock.now if now is None else now
+        include = query.get("includeObject", "")
+        if include not in ("", "None", "Metadata", "Object"):
+            fault = invalid("includeObject", include, "must be 'Metadata', 'Object', 'None', or empty")
+            raise errors.bad_request(f"Unable to convert to Table as requested: {fault}")
         return tables.table(items, kind, now, query.get("includeObject", ""), accept.version, meta)
 
     def _watch(

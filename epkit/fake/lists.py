@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from epkit.fake.kinds.base import Kind
+from epkit.fake.kinds.base import FieldError, Kind, forbidden, unsupported
 from epkit.fake.store import Compacted, Store
 from epkit.fake.wire import errors
+from epkit.fake.wire.gojson import syntax_error
 from epkit.objects import Obj, labels_of
 from epkit.selectors import SelectorError, parse, parse_fields
 
@@ -111,20 +113,20 @@ def list_objects(store: Store, kind: Kind, namespace: str, query: Mapping[str, s
     wanted = predicate(kind, query)
     match = query.get("resourceVersionMatch", "")
     limit, token = _limit(query), query.get("continue", "")
+    _check_options(query)
     text = query.get("resourceVersion", "")
-    if text and not text.isdigit():
-        fault = f'strconv.ParseUint: parsing "{text}": invalid syntax'
-        raise errors.bad_request(f'Invalid value: "{text}": {fault}') if not match else invalid_version(text)
-    asked = version_of(query, store)
-    if match and asked is None and not token:
-        raise errors.invalid("ListOptions", "", [_forbidden_match()], "meta.k8s.io")
-    start = ("", "")
+    at, start = store.version, ("", "")
     if token:
         at, start = _decode(token, store)
-    elif match == "Exact" and asked:
-        at = asked
+        if text not in ("", "0"):
+            raise errors.bad_request("specifying resource version is not allowed when using continue")
+    elif text and not text.isdigit():
+        raise errors.bad_request(f"invalid resource version: {invalid_version(text)}")
     else:
-        at = store.version
+        asked = version_of(query, store)
+        # A limit with a version but no match means exactly that version: the rule from before there was a match.
+        if asked and (match == "Exact" or (limit > 0 and not match)):
+            at = asked
     items = store.list(kind.resource, namespace) if at == store.version else _as_of(store, kind, namespace, at)
     if token:
         items = [obj for obj in items if (obj["metadata"].get("namespace", ""), obj["metadata"]["name"]) > start]
@@ -147,10 +149,23 @@ def _limit(query: Mapping[str, str]) -> int:
         raise errors.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
 
 
-def _forbidden_match() -> errors._FieldError:
-    from epkit.fake.kinds.base import forbidden
-
-    return forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided")
+def _check_options(query: Mapping[str, str]) -> None:
+    """``ValidateListOptions`` of ``k8s.io/apimachinery/pkg/apis/meta/internalversion/validation``."""
+    faults: list[FieldError] = []
+    match, field = query.get("resourceVersionMatch", ""), "resourceVersionMatch"
+    if match:
+        if not query.get("resourceVersion"):
+            faults.append(forbidden(field, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+        if query.get("continue"):
+            faults.append(forbidden(field, "resourceVersionMatch is forbidden when continue is provided"))
+        if match not in ("Exact", "NotOlderThan"):
+            faults.append(unsupported(field, match, ["Exact", "NotOlderThan", ""]))
+        if match == "Exact" and query.get("resourceVersion") == "0":
+            faults.append(forbidden(field, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
+    if "sendInitialEvents" in query:
+        faults.append(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    if faults:
+        raise errors.invalid("ListOptions", "", faults, "meta.k8s.io")
 
 
 def _as_of(store: Store, kind: Kind, namespace: str, version: int) -> list[Obj]:
@@ -182,11 +197,18 @@ def _encode(version: int, namespace: str, name: str) -> str:
 
 
 def _decode(token: str, store: Store) -> tuple[int, tuple[str, str]]:
+    """The version and the place to go on from (``DecodeContinue`` of ``k8s.io/apiserver/pkg/storage``)."""
+    fault = _base64_fault(token)
+    if not fault:
+        body = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        fault = syntax_error(body)
+    if fault:
+        raise errors.bad_request(f"invalid continue token: continue key is not valid: {fault}")
     try:
-        data = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        data = json.loads(body)
         version, start = int(data["rv"]), str(data["start"]).rstrip("\0")
     except (ValueError, KeyError, TypeError):
-        raise errors.bad_request("continue key is not valid: invalid continue token") from None
+        raise errors.bad_request("invalid continue token: continue key is not valid") from None
     if version < store.compacted:
         raise errors.expired(
             "The provided continue parameter is too old to display a consistent list result. You can start a new list "
@@ -197,3 +219,15 @@ def _decode(token: str, store: Store) -> tuple[int, tuple[str, str]]:
         )
     namespace, _, name = start.rpartition("/")
     return version, (namespace, name)
+
+
+def _base64_fault(token: str) -> str:
+    """What Go's ``base64.RawURLEncoding`` finds wrong with a token, or ""."""
+    strange = re.search(r"[^A-Za-z0-9_-]", token)
+    if strange:
+        at = strange.start()
+    elif len(token) % 4 == 1:
+        at = len(token) - 1
+    else:
+        return ""
+    return f"illegal base64 data at input byte {at}"

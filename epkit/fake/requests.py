@@ -11,7 +11,7 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 from epkit.fake import kinds
-from epkit.fake.kinds.base import FieldError, Kind
+from epkit.fake.kinds.base import FieldError, Kind, invalid, too_long
 from epkit.fake.wire import errors
 from epkit.objects import Obj
 
@@ -82,7 +82,7 @@ def route_of(path: str) -> Route:
 
 def write_options(query: Mapping[str, str], kind_of_options: str, actor: str) -> Options:
     """The options of a create, update or patch. `kind_of_options` is ``CreateOptions`` and so on, for the errors."""
-    faults = []
+    faults = _faults_of_manager(query.get("fieldManager", ""))
     if query.get("dryRun") and query["dryRun"] != "All":
         faults.append(_unsupported("dryRun", f'["{query["dryRun"]}"]', ['"All"']))
     validation = query.get("fieldValidation") or "Warn"
@@ -116,6 +116,9 @@ def delete_options(query: Mapping[str, str], body: Obj | None, actor: str) -> Op
         listed = " ".join(f'"{value}"' for value in dry_run)
         faults.append(_unsupported("dryRun", f"[{listed}]", ['"All"']))
     propagation = given.get("propagationPolicy") or ""
+    if propagation and given.get("orphanDependents") is not None:
+        both = "orphanDependents and deletionPropagation cannot be both set"
+        faults.insert(0, invalid("propagationPolicy", propagation, both))
     if propagation not in ("", "Foreground", "Background", "Orphan"):
         allowed = ['"Foreground"', '"Background"', '"Orphan"', '"nil"']
         faults.append(_unsupported("propagationPolicy", f'"{propagation}"', allowed))
@@ -132,6 +135,18 @@ def delete_options(query: Mapping[str, str], body: Obj | None, actor: str) -> Op
         uid=conditions.get("uid") or "",
         resource_version=conditions.get("resourceVersion") or "",
     )
+
+
+def _faults_of_manager(manager: str) -> list[FieldError]:
+    """``ValidateFieldManager`` of ``k8s.io/apimachinery/pkg/apis/meta/v1/validation``."""
+    faults = [too_long("fieldManager", 128)] if len(manager.encode()) > 128 else []
+    at = 0
+    for character in manager:
+        if not character.isprintable():
+            detail = f"invalid character U+{ord(character):04X} (at position {at})"
+            faults.append(invalid("fieldManager", manager, detail))
+        at += len(character.encode())
+    return faults
 
 
 def is_true(text: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from epkit.fake.kinds.base import Kind
+from epkit.fake.kinds.base import Kind, forbidden, unsupported
 from epkit.fake.lists import Predicate, gone, invalid_version, predicate, too_large
 from epkit.fake.requests import is_true
 from epkit.fake.store import Compacted, Event, Store
@@ -100,8 +100,6 @@ class Watch:
             self._events.append(end)
 
     def _check(self, query: Mapping[str, str], initial: str | None) -> None:
-        from epkit.fake.kinds.base import forbidden
-
         faults = []
         match = query.get("resourceVersionMatch", "")
         if initial is not None and match != "NotOlderThan":
@@ -109,6 +107,11 @@ class Watch:
             faults.append(forbidden("resourceVersionMatch", text))
         if initial is None and match:
             text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            faults.append(forbidden("resourceVersionMatch", text))
+        if match and match != "NotOlderThan":
+            faults.append(unsupported("resourceVersionMatch", match, ["NotOlderThan"]))
+        if match and query.get("continue"):
+            text = "resourceVersionMatch is forbidden when continue is provided"
             faults.append(forbidden("resourceVersionMatch", text))
         if faults:
             raise errors.invalid("ListOptions", "", faults, "meta.k8s.io")

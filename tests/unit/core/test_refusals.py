@@ -15,6 +15,7 @@ from tests.unit.core.conftest import Asking
 SERVICES = "/api/v1/namespaces/default/services"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 MERGE = "application/merge-patch+json"
+APPLY = "application/apply-patch+yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 
@@ -167,6 +168,24 @@ REFUSED = [
         "RequestEntityTooLarge",
         "Request entity too large: limit is 3145728",
     ),
+    ("GET", f"{SERVICES}?resourceVersion=x", b"", "", 400, "BadRequest",
+     'invalid resource version: resourceVersion: Invalid value: "x": strconv.ParseUint: parsing "x": invalid syntax'),
+    ("GET", f"{SERVICES}?continue=bogus", b"", "", 400, "BadRequest",
+     "invalid continue token: continue key is not valid: illegal base64 data at input byte 4"),
+    ("GET", f"{SERVICES}?continue=a!", b"", "", 400, "BadRequest",
+     "invalid continue token: continue key is not valid: illegal base64 data at input byte 1"),
+    ("PATCH", f"{SERVICES}/kubernetes", {"metadata": {"namespace": "other"}}, MERGE, 400, "BadRequest",
+     "the namespace of the provided object does not match the namespace sent on the request"),
+    ("PATCH", f"{SERVICES}/kubernetes?fieldManager=me",
+     {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "other"}}, APPLY, 400, "BadRequest",
+     "the name of the object (other) does not match the name on the URL (kubernetes)"),
+    ("PATCH", f"{SERVICES}/kubernetes?force=true", {}, MERGE, 422, "Invalid",
+     'PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for non-apply patch'),
+    ("PATCH", f"{SERVICES}/kubernetes?fieldManager={'m' * 129}", {}, MERGE, 422, "Invalid",
+     'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Too long: may not be more than 128 bytes'),
+    ("DELETE", f"{SERVICES}/kubernetes?propagationPolicy=Orphan&orphanDependents=true", b"", "", 422, "Invalid",
+     'DeleteOptions.meta.k8s.io "" is invalid: propagationPolicy: Invalid value: "Orphan": orphanDependents and '
+     "deletionPropagation cannot be both set"),
 ]
 
 
@@ -178,6 +197,54 @@ def test_refusals(
     reply = ask(method, path, body, kind)
     assert (reply.code, reply.body["reason"], reply.message) == (code, reason, message)
     assert plane.store.version == before
+
+
+@pytest.mark.parametrize(
+    ("query", "fault"),
+    [
+        ("resourceVersionMatch=Exact&resourceVersion=0",
+         'resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'),
+        ("resourceVersionMatch=Foo&resourceVersion=1",
+         'resourceVersionMatch: Unsupported value: "Foo": supported values: "Exact", "NotOlderThan", ""'),
+        ("resourceVersionMatch=Exact&resourceVersion=1&continue=x",
+         "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided"),
+        ("sendInitialEvents=true", "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list"),
+        ("watch=1&sendInitialEvents=true&resourceVersionMatch=Exact",
+         "[resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan, "
+         'resourceVersionMatch: Unsupported value: "Exact": supported values: "NotOlderThan"]'),
+    ],
+)
+def test_options_of_a_list_that_go_not_together(ask: Asking, query: str, fault: str) -> None:
+    reply = ask("GET", f"{SERVICES}?{query}")
+    assert (reply.code, reply.message) == (422, f'ListOptions.meta.k8s.io "" is invalid: {fault}')
+
+
+def test_a_continue_token_brings_its_own_version(plane: Plane, ask: Asking) -> None:
+    ask("POST", SERVICES, service())
+    first = ask("GET", f"{SERVICES}?limit=1").body["metadata"]
+    reply = ask("GET", f"{SERVICES}?limit=1&continue={first['continue']}&resourceVersion=1")
+    assert (reply.code, reply.message) == (400, "specifying resource version is not allowed when using continue")
+    assert ask("GET", f"{SERVICES}?limit=1&continue={first['continue']}&resourceVersion=0").code == 200
+
+
+def test_a_limit_with_a_version_lists_exactly_that_version(plane: Plane, ask: Asking) -> None:
+    before = plane.store.version
+    ask("POST", SERVICES, service())
+    assert len(ask("GET", f"{SERVICES}?resourceVersion={before}").body["items"]) == 2
+    listed = ask("GET", f"{SERVICES}?resourceVersion={before}&limit=5").body
+    assert ([item["metadata"]["name"] for item in listed["items"]], listed["metadata"]) == (
+        ["kubernetes"],
+        {"resourceVersion": str(before)},
+    )
+
+
+def test_a_table_includes_objects_only_in_ways_it_knows(ask: Asking) -> None:
+    reply = ask("GET", f"{SERVICES}?includeObject=Some", accept="application/json;as=Table;v=v1;g=meta.k8s.io")
+    assert (reply.code, reply.message) == (
+        400,
+        'Unable to convert to Table as requested: includeObject: Invalid value: "Some": must be \'Metadata\', '
+        "'Object', 'None', or empty",
+    )
 
 
 def test_unknown_fields_are_dropped_with_a_warning_unless_asked_otherwise(ask: Asking) -> None:
