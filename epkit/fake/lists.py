@@ -206,9 +206,18 @@ def _decode(token: str, store: Store) -> tuple[int, tuple[str, str]]:
         raise errors.bad_request(f"invalid continue token: continue key is not valid: {fault}")
     try:
         data = json.loads(body)
-        version, start = int(data["rv"]), str(data["start"]).rstrip("\0")
-    except (ValueError, KeyError, TypeError):
+        edition, version, start = str(data.get("v", "")), int(data.get("rv", 0)), str(data.get("start", ""))
+    except (ValueError, AttributeError, TypeError):
         raise errors.bad_request("invalid continue token: continue key is not valid") from None
+    if edition != "meta.k8s.io/v1":
+        fault = f"server does not recognize this encoded version {edition}"
+    elif not version:
+        fault = "incorrect encoded start resourceVersion (version meta.k8s.io/v1)"
+    elif not start:
+        fault = "encoded start key empty (version meta.k8s.io/v1)"
+    if fault:
+        raise errors.bad_request(f"invalid continue token: continue key is not valid: {fault}")
+    start = start.rstrip("\0")
     if version < store.compacted:
         raise errors.expired(
             "The provided continue parameter is too old to display a consistent list result. You can start a new list "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any
 
 import pytest
@@ -217,6 +219,20 @@ def test_refusals(
 def test_options_of_a_list_that_go_not_together(ask: Asking, query: str, fault: str) -> None:
     reply = ask("GET", f"{SERVICES}?{query}")
     assert (reply.code, reply.message) == (422, f'ListOptions.meta.k8s.io "" is invalid: {fault}')
+
+
+@pytest.mark.parametrize(
+    ("token", "fault"),
+    [
+        ({"v": "x", "rv": 1, "start": "a"}, "server does not recognize this encoded version x"),
+        ({"v": "meta.k8s.io/v1", "start": "a"}, "incorrect encoded start resourceVersion (version meta.k8s.io/v1)"),
+        ({"v": "meta.k8s.io/v1", "rv": 1}, "encoded start key empty (version meta.k8s.io/v1)"),
+    ],
+)
+def test_a_continue_token_says_where_to_go_on(ask: Asking, token: dict[str, Any], fault: str) -> None:
+    text = base64.urlsafe_b64encode(json.dumps(token).encode()).decode().rstrip("=")
+    reply = ask("GET", f"{SERVICES}?continue={text}")
+    assert (reply.code, reply.message) == (400, f"invalid continue token: continue key is not valid: {fault}")
 
 
 def test_a_continue_token_brings_its_own_version(plane: Plane, ask: Asking) -> None:
