@@ -215,7 +215,7 @@ class Cluster:
         return why(self.client, *what, namespace=self.namespace)
 
     def live(self, what: str) -> LiveView:
-        """Follow a Service beside the notebook: topology, slices with what changed, who wrote what; and hold its clock.
+        """Follow a Service beside the notebook: topology, slices with what changed, who wrote what; hold its clock.
 
         Raises:
             EpkitError: there is no such Service; the text names the nearest ones.
@@ -357,7 +357,7 @@ class Cluster:
         >>> cluster.controller("endpointslice").stop()
         """
         self._check()
-        return ControllerHandle(self._plane, name if name.endswith("-controller") else f"{name}-controller")
+        return ControllerHandle(self._plane, name)
 
     def kubelet(self, node: str) -> KubeletHandle:
         """The kubelet of a simulated node, to stop, as when the machine hangs, and to start again.
@@ -426,9 +426,10 @@ class ControllerHandle:
     def __init__(self, plane: Plane, name: str) -> None:
         from epkit.fake.controllers import ALL
 
-        if name not in ALL:
+        full = name if name in ALL else f"{name}-controller"
+        if full not in ALL:
             raise EpkitError(f"There is no controller {name!r}. There are: {', '.join(ALL)}.")
-        self.name = name
+        self.name = full
         self._plane = plane
 
     @property

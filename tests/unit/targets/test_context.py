@@ -64,6 +64,19 @@ def test_what_others_write_is_in_its_story_from_then_on(looking: Cluster, served
     assert "web" in repr(writes)
 
 
+def test_the_live_view_follows_it_and_offers_no_clock(looking: Cluster) -> None:
+    view = looking.live("svc/web")
+    assert repr(view).startswith("Live view of Service web in the namespace default: 1 slice, 2 of 2 endpoints ready")
+    view.close()
+
+
+def test_its_past_can_be_looked_at(looking: Cluster, served: Cluster) -> None:
+    served.kubectl("annotate service web noticed=again --overwrite")
+    looking.settle()
+    story = looking.story
+    assert "2 of 2 endpoints ready" in looking.at(story.end).show("svc/web").sentence
+
+
 def test_requests_are_real_and_counted_by_pod(looking: Cluster) -> None:
     told = looking.request("http://web", from_pod="client", n=6)
     assert told.answered == 6 and sum(told.by_pod.values()) == 6
