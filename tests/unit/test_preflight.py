@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,6 @@ def test_progress(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_the_command_runs_in_a_terminal() -> None:
-    done = subprocess.run(["epkit", "doctor"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-m", "epkit", "doctor"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("✔ fine     Python") and "Traceback" not in done.stderr
