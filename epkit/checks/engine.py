@@ -80,8 +80,25 @@ def _remember(exercise: Exercise) -> str:
 
 
 def look(exercise: Exercise, cluster: Cluster) -> Verdict:
-    """The check alone. A learner who deleted something that it needs gets a sentence, not a traceback."""
+    """The check alone. Of an incident's stages it tells the first that is not reached, and gives no later one away."""
     cluster.settle()
+    for earlier in _stages_before(exercise):
+        verdict = _look(earlier, cluster)
+        if not verdict.ok:
+            return Verdict(False, f"{earlier.id} comes first: {verdict.saw}")
+    return _look(exercise, cluster)
+
+
+def _stages_before(exercise: Exercise) -> list[Exercise]:
+    """The exercises that this one goes on from, the first one first."""
+    if not exercise.after:
+        return []
+    earlier = exercise_of(exercise.after)
+    return [*_stages_before(earlier), earlier]
+
+
+def _look(exercise: Exercise, cluster: Cluster) -> Verdict:
+    """A learner who deleted something that the check needs gets a sentence, not a traceback."""
     if cluster.client.find("namespaces", exercise.namespace) is None:
         return Verdict(
             False,

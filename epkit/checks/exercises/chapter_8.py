@@ -283,7 +283,7 @@ cluster.controller("endpointslice").start()
                     "the slices send traffic to port 8080",
                 ),
                 Wrong("%kubectl rollout restart deployment shop -n ex-8-1", "endpoints and no port"),
-                Wrong("%kubectl scale deployment shop --replicas=0 -n ex-8-1", "list no endpoint"),
+                Wrong("%kubectl scale deployment shop --replicas=0 -n ex-8-1", "8.1 comes first: 0 pods carry"),
             ),
         ),
         Exercise(

@@ -141,9 +141,18 @@ def test_whatever_is_deleted_the_check_answers_in_a_sentence(id: str) -> None:
 
 def test_a_stage_of_an_incident_starts_where_the_one_before_is_solved() -> None:
     epkit.start("8")
-    assert "Call again('8.3')" in engine.check("8.3").text
+    assert "Call again('8.1')" in engine.check("8.3").text
     assert "when 8.2 was solved" in engine.again("8.3").text
     assert [engine.check(f"8.{number}").sign for number in range(1, 6)] == ["✔", "✔", "✖", "✖", "✖"]
+
+
+def test_a_later_stage_gives_nothing_away_before_the_earlier_ones_are_reached() -> None:
+    epkit.start("8")
+    engine.again("8.1")
+    first = engine.check("8.1").text
+    assert {engine.check(f"8.{number}").text for number in range(2, 6)} == {f"8.1 comes first: {first}"}
+    solve("8.1")
+    assert engine.check("8.5").text.startswith("8.2 comes first: ")
 
 
 def test_each_chapter_can_follow_each_other_in_one_kernel() -> None:
