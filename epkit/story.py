@@ -246,7 +246,7 @@ class Past:
     """
 
     def __init__(self, objects: Mapping[str, Mapping[str, Obj]], moment: float) -> None:
-        from epkit.fake.plane import frozen
+        from epkit.fake.transports import frozen
 
         self.now = moment
         self.namespace = "default"

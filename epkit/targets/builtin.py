@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from epkit.client import Client
 from epkit.errors import EpkitError
-from epkit.fake.plane import EPOCH, InProcess, Plane, WithExec
+from epkit.fake.plane import EPOCH, Plane
+from epkit.fake.transports import InProcess, WithExec
 from epkit.targets.base import POWERS, Target, given
 from epkit.targets.fake import make, pace_of
 

@@ -18,7 +18,8 @@ import pytest
 import yaml
 
 from epkit.fake.kubelet import NodeSpec
-from epkit.fake.plane import InProcess, Plane
+from epkit.fake.plane import Plane
+from epkit.fake.transports import InProcess
 from epkit.kubectl import run
 
 CONFORMANCE = Path(__file__).resolve().parents[1] / "conformance"

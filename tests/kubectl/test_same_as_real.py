@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from epkit.fake import kubeconfig
-from epkit.fake.plane import Plane, WithExec, default_nodes
+from epkit.fake.plane import Plane, default_nodes
 from epkit.fake.server import Server
+from epkit.fake.transports import WithExec
 from epkit.kubectl import binary, run
 
 SCRIPTS = Path(__file__).parent / "scripts"

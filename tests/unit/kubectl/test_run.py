@@ -14,7 +14,8 @@ import pytest
 from epkit.client import Answer
 from epkit.errors import EpkitError
 from epkit.fake.pace import Pace
-from epkit.fake.plane import InProcess, Plane, default_nodes
+from epkit.fake.plane import Plane, default_nodes
+from epkit.fake.transports import InProcess
 from epkit.kubectl import binary, magic, run
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from epkit.client import Client
 from epkit.errors import ApiError
-from epkit.fake.plane import InProcess, Plane, default_nodes
+from epkit.fake.plane import Plane, default_nodes
+from epkit.fake.transports import InProcess
 from epkit.objects import Obj, annotations_of, condition, name_of
 
 LABELS = {"app": "web"}
