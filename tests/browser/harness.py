@@ -32,7 +32,7 @@ CHROMIUM_FLAGS = (
 START_SECONDS, PAGE_MILLISECONDS, RUN_MILLISECONDS = 60, 60_000, 180_000
 
 # The notebook that is in front, as JupyterLab's own objects: its panel and its kernel's connection.
-PANEL = "const panel = window.jupyterapp.shell.currentWidget; const kernel = panel?.sessionContext?.session?.kernel;"
+PANEL = "const panel = window.jupyterapp?.shell?.currentWidget; const kernel = panel?.sessionContext?.session?.kernel;"
 IDLE = f"() => {{ {PANEL} return panel?.content?.model?.cells?.length > 0 && kernel?.status === 'idle' }}"
 CLEAR = f"""() => {{ {PANEL}
   return window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs') }}"""

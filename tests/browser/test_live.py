@@ -73,7 +73,7 @@ class Keyboard:
         """Wait until the status says so; `status` is a regular expression."""
         found = "pattern => new RegExp(pattern).test(document.querySelector('.epkit-live [role=status]').textContent)"
         try:
-            self.page.wait_for_function(found, arg=status, timeout=15_000)
+            self.page.wait_for_function(found, arg=status, timeout=60_000)
         except TimeoutError:
             pytest.fail(f"The status does not come to say {status!r}; it says {self.status!r}")
 
