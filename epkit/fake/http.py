@@ -128,7 +128,7 @@ class Http:
             route = route_of(path)
             return self._resource(method, route, query, headers, body, accept, notify)
         except errors.ApiError as error:
-            return self._failure(error, path)
+            return self._failure(error)
 
     def _document(self, method: str, path: str, accept: _Accept, query: Mapping[str, str]) -> Response | None:
         """What is no resource: versions, health, metrics, discovery, OpenAPI, access reviews."""
@@ -214,7 +214,7 @@ class Http:
                     return self._object(200, answer, route, accept, warnings, query)
             raise errors.method_not_allowed()
         except errors.ApiError as error:
-            return self._failure(error, "", warnings)
+            return self._failure(error, warnings)
 
     def _action(
         self, method: str, route: Route, query: dict[str, str], headers: Mapping[str, str], body: bytes, actor: str,
@@ -354,7 +354,7 @@ class Http:
         head = b'{"kind":"%s","apiVersion":"%s",' % (obj["kind"].encode(), obj["apiVersion"].encode())
         return head + self.api.store.encoded(obj)[1:]
 
-    def _failure(self, error: errors.ApiError, path: str, warnings: list[str] | None = None) -> Response:
+    def _failure(self, error: errors.ApiError, warnings: list[str] | None = None) -> Response:
         retry_after = (error.status.get("details") or {}).get("retryAfterSeconds", 0)
         return Response(error.code, orjson.dumps(error.status), warnings=warnings or [], retry_after=retry_after)
 

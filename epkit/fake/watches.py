@@ -13,7 +13,7 @@ from epkit.fake.lists import Predicate, gone, invalid_version, predicate, too_la
 from epkit.fake.requests import is_true
 from epkit.fake.store import Compacted, Event, Store
 from epkit.fake.wire import errors
-from epkit.objects import Obj, namespace_of
+from epkit.objects import Obj
 
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
@@ -146,5 +146,3 @@ class Watch:
             meta = {**event.old["metadata"], "resourceVersion": str(event.version)}
             self._events.append(WatchEvent("DELETED", {**event.old, "metadata": meta}, None, event.time))
 
-
-__all__ = ["INITIAL_EVENTS_END", "Watch", "WatchEvent", "namespace_of"]

@@ -234,14 +234,24 @@ class Recorder:
                 for event in self._client.watch(resource, since=version, timeoutSeconds=str(_WATCH_SECONDS)):
                     obj = event["object"]
                     if event["type"] == "ERROR":
-                        listed = self._client.list(resource)
-                        version = listed.resource_version
+                        version = self._catch_up(resource, last)
                         break
                     version = obj["metadata"]["resourceVersion"]
                     if event["type"] != "BOOKMARK":
                         self._write(resource, event["type"], {"kind": "", "apiVersion": "", **obj}, last)
             except EpkitError:
                 self._stopped.wait(1.0)  # the server is away for a moment: try again from where we were
+
+    def _catch_up(self, resource: str, last: dict[str, Obj]) -> str:
+        """List anew after a watch was refused: what was missed in between is told as one write for each object."""
+        listed = self._client.list(resource)
+        there = {key_of(obj): obj for obj in listed.items}
+        for key in [key for key in last if key not in there]:
+            self._write(resource, "DELETED", last[key], last)
+        for key, obj in there.items():
+            if key not in last or last[key]["metadata"]["resourceVersion"] != obj["metadata"]["resourceVersion"]:
+                self._write(resource, "MODIFIED" if key in last else "ADDED", obj, last)
+        return listed.resource_version
 
     def _write(self, resource: str, type: str, obj: Obj, last: dict[str, Obj]) -> None:
         old = last.get(key_of(obj))

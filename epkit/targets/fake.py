@@ -16,7 +16,7 @@ from epkit.errors import EpkitError
 from epkit.fake import kubeconfig
 from epkit.fake.kubelet import NodeSpec
 from epkit.fake.pace import Instant, Pace, Realtime
-from epkit.fake.plane import EPOCH, Plane, default_nodes
+from epkit.fake.plane import Plane, default_nodes
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
@@ -203,4 +203,3 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-__all__ = ["EPOCH", "FLAGS", "flags_of", "make", "pace_of", "parse_nodes", "register", "seconds", "up"]

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import epkit
+from epkit.client import ObjectList
 from epkit.cluster import Cluster
-from epkit.targets.context import Context
+from epkit.targets.context import Context, Recorder
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +116,22 @@ def test_an_unknown_target_is_refused_with_those_there_are() -> None:
     epkit.cluster.disconnect()
     with pytest.raises(epkit.EpkitError, match="There are: fake, the built-in cluster, and context:NAME"):
         epkit.connect("moon")
+
+
+def test_what_a_refused_watch_has_missed_is_told_after_a_new_list() -> None:
+    """A server that forgot the version answers 410: the changes in between are found by listing anew."""
+
+    def pod(name: str, version: str) -> dict[str, object]:
+        return {"metadata": {"namespace": "default", "name": name, "resourceVersion": version}}
+
+    class Forgetful:
+        def list(self, resource: str, namespace: str | None = None) -> ObjectList:
+            return ObjectList([pod("changed", "7"), pod("kept", "2"), pod("new", "8")], "9")
+
+    recorder = Recorder.__new__(Recorder)
+    recorder._client, recorder._lock, recorder._writes = Forgetful(), threading.Lock(), []  # type: ignore[assignment]
+    last = {f"default/{name}": pod(name, version) for name, version in (("changed", "1"), ("kept", "2"), ("gone", "3"))}
+    assert recorder._catch_up("pods", last) == "9"
+    told = {(write.type, write.name) for write in recorder._writes}
+    assert told == {("DELETED", "default/gone"), ("MODIFIED", "default/changed"), ("ADDED", "default/new")}
+    assert sorted(last) == ["default/changed", "default/kept", "default/new"]
