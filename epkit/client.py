@@ -227,5 +227,8 @@ class Client:
     ) -> Obj:
         answer = self.transport.send(method, path, query, body, content_type=content_type)
         if answer.code >= 400:
-            raise ApiError(answer.body)
+            body = answer.body  # of a path that is not served, text: "404 page not found"
+            raise ApiError(
+                body if isinstance(body, dict) else {"code": answer.code, "message": str(body or "").strip()}
+            )
         return answer.body

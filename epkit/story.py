@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from epkit.fake.plane import Plane
     from epkit.kubectl import Completed
     from epkit.views.diagram import Diagram
+    from epkit.why import Report
 
 FORMAT = "epkit-story/1"
 
@@ -118,7 +119,8 @@ class Story:
                 f"The story tells of the {self.end - self.start:.1f} s from {self.start:.1f} to {self.end:.1f}; "
                 f"{moment:.1f} is not among them."
             )
-        return Past(self._objects(moment), moment)
+        told = {*self.beginning, *(write.resource for write in self.writes)}
+        return Past(self._objects(moment), moment, told)
 
     def diff(self, first: float, second: float) -> Difference:
         """What became of which object between two moments."""
@@ -185,7 +187,10 @@ def of_plane(plane: Plane) -> Story:
     with plane.loop.lock:
         history = list(plane.store.history)
         plurals = {_resource(name): name for name in plane.store.resources()}
-        objects = {plural: {_key(obj): obj for obj in plane.store.list(name)} for plural, name in plurals.items()}
+        objects: dict[str, dict[str, Obj]] = {
+            plural: {} for plural in RESOURCES
+        }  # of which there were none, it tells too
+        objects |= {plural: {_key(obj): obj for obj in plane.store.list(name)} for plural, name in plurals.items()}
         now = plane.clock.now
     writes = []
     for event in reversed(history):
@@ -243,14 +248,19 @@ class Past:
     Attributes:
         now: the moment, in seconds since the epoch.
         client: epkit's client, read-only.
+
+    Args:
+        told: the resources that the story tells of, where it does not tell of all. Others are refused: nobody knows.
     """
 
-    def __init__(self, objects: Mapping[str, Mapping[str, Obj]], moment: float) -> None:
+    def __init__(
+        self, objects: Mapping[str, Mapping[str, Obj]], moment: float, told: Collection[str] | None = None
+    ) -> None:
         from epkit.fake.transports import frozen
 
         self.now = moment
         self.namespace = "default"
-        self.transport = _ReadOnly(frozen(objects, moment))
+        self.transport = _ReadOnly(frozen(objects, moment), RESOURCES if told is None else told)
         self.client = Client(self.transport)
 
     def kubectl(self, command: str) -> Completed:
@@ -265,6 +275,20 @@ class Past:
 
         return topology.of_service(self, what)
 
+    def why(self, *what: str) -> Report:
+        """The reasons, in order, that a Service, or one pod behind it, had no endpoints or got no traffic then.
+
+        What the story does not tell of, such as Events on a live cluster, the report names as not known.
+
+        Raises:
+            EpkitError: there was no such Service or pod; the text has the nearest names.
+
+        >>> story.at(story.start + 5).why("svc/web")
+        """
+        from epkit.why import why
+
+        return why(self.client, *what, namespace=self.namespace)
+
     def __repr__(self) -> str:
         from epkit.fake.clock import format_time
 
@@ -272,18 +296,23 @@ class Past:
 
 
 class _ReadOnly:
-    """A transport that lets reads through."""
+    """A transport that lets reads through, of those resources that the story tells of."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, told: Collection[str]) -> None:
         self._inner = inner
+        self._untold = RESOURCES.keys() - set(told)
 
     def send(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None, **how: str
     ) -> Answer:
-        if method in ("GET", "HEAD"):
+        resource = _resource_at(path)
+        if method not in ("GET", "HEAD"):
+            text = "this is the past: it can be looked at and not changed"
+        elif resource in self._untold:
+            text = f"this story does not tell of {resource}: they were not recorded"
+        else:
             answer: Answer = self._inner.send(method, path, query, body, **how)
             return answer
-        text = "this is the past: it can be looked at and not changed"
         return Answer(
             403,
             {
@@ -337,6 +366,17 @@ def _lines(old: Obj, new: Obj) -> list[str]:
 def _key(obj: Obj) -> str:
     namespace = namespace_of(obj)
     return f"{namespace}/{name_of(obj)}" if namespace else name_of(obj)
+
+
+def _resource_at(path: str) -> str:
+    """The plural of the resource at a path; empty for what is none, such as discovery."""
+    from epkit.fake.requests import route_of
+    from epkit.fake.wire.errors import ApiError
+
+    try:
+        return route_of(path).kind.plural
+    except ApiError:
+        return ""
 
 
 def _resource(name: str) -> str:

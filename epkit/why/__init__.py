@@ -11,9 +11,10 @@ It reads through :class:`epkit.client.Client` alone, one list per kind, and writ
 |---|---|
 | `reading` | what is read, and what may not be |
 | `case` | the Service with its pods, slices and nodes, and who answers for each of its ports |
-| `service`, `pods`, `readiness`, `ports` | reasons in the Service, its pods and their ports |
+| `service`, `pods`, `readiness`, `restarts`, `ports` | reasons in the Service, its pods and their ports |
 | `control`, `own`, `endpoints` | reasons in the slices: the controllers', people's own, and the old Endpoints |
 | `hints`, `traffic` | reasons on the way from a client to an endpoint |
+| `consumers` | reasons with those who read slices: kube-proxy, DNS, the API server |
 | `desired`, `nearest` | what the controller would write; the nearest name or label |
 | `reasons`, `finding`, `summary`, `command` | how it is told: to scripts, in Python, in words, in a terminal |
 """
@@ -26,7 +27,7 @@ from epkit.client import Client
 from epkit.errors import ApiError, EpkitError
 from epkit.objects import labels_of, name_of
 from epkit.selectors import of_map
-from epkit.why import control, endpoints, hints, own, pods, ports, service, traffic
+from epkit.why import consumers, control, endpoints, hints, own, pods, ports, restarts, service, traffic
 from epkit.why.case import Case, is_ready
 from epkit.why.desired import drift
 from epkit.why.finding import SEVERITIES, Finding, Report, Unknown, listed, plain
@@ -50,6 +51,7 @@ RULES: tuple[Rule, ...] = (
     pods.ended_before_drained,
     pods.finished_but_listed,
     pods.peers_not_published,
+    restarts.recovered,
     ports.named_port_missing,
     ports.nothing_listens,
     ports.named_port_differs,
@@ -71,6 +73,9 @@ RULES: tuple[Rule, ...] = (
     service.topology_annotation,
     traffic.local_policies,
     traffic.headless_port,
+    consumers.old_dns,
+    consumers.udp_flows,
+    consumers.webhooks,
     own.manners,
 )
 #: Those that look at the Service and its pods alone.
@@ -82,6 +87,7 @@ OF_OBJECTS: tuple[Rule, ...] = (
     pods.pods,
     ports.named_port_missing,
     ports.nothing_listens,
+    restarts.recovered,
     service.too_broad,
 )
 
@@ -109,6 +115,9 @@ def why(client: Client, *what: str, namespace: str = "default", kubectl: str = "
             nobody_matches=case.managed and case.pod is None and reading.pods is not None and not case.matched,
             no_slices=not (case.selector or case.external_name or reading.slices is None or case.slices),
             unwell=_unwell(case),
+            flipped=any(map(restarts.may_be_cause, case.subjects)),
+            asks_dns=consumers.asks_dns(case),
+            unanswered=case.pod is None and any(state.dead for state in case.states),
         )
     except ApiError as error:
         raise EpkitError(f"The cluster refuses to tell: {plain(error.message)}") from None

@@ -260,7 +260,7 @@ def publish_not_ready(case: Case) -> Iterator[Finding]:
             "true",
             f"{count(len(unready), 'endpoint')} {'is' if len(unready) == 1 else 'are'} ready in the slice although the "
             f"pod is not, such as {row.address} (ready: true, serving: {str(row.serving).lower()}). Clients are sent "
-            "there. Keep this setting for a headless Service between peers.",
+            "there. Keep this setting for a headless Service between peers, and give clients a Service of their own.",
             f"{case.get_slices} -o yaml",
         )
 

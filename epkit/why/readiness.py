@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from epkit.objects import Obj, condition, name_of
+from epkit.why import restarts
 from epkit.why.case import Case, pod_label
 from epkit.why.desired import containers_of
 from epkit.why.finding import listed, quoted
 
 #: In order of cause.
 REASONS = [
-    "ContainerWaiting", "ContainerEnded", "StartupProbeFails", "ReadinessProbeFails", "ReadinessGate",
+    "ContainerWaiting", "ContainerEnded", restarts.REASON, "StartupProbeFails", "ReadinessProbeFails", "ReadinessGate",
     "ReadyConditionStale", "PodNotReady",
 ]  # fmt: skip
 
@@ -103,6 +104,9 @@ def _of_container(case: Case, pod: Obj, status: Obj) -> dict[str, Any] | None:
             f"describe pod {quoted(name_of(pod))}",
         )
     container = next((one for one in containers_of(pod) if one.get("name") == name), {})
+    restarted = restarts.cause(case, pod)
+    if restarted:
+        return restarted
     if status.get("started") is False and container.get("startupProbe"):
         return _of_probe(case, pod, container, "startup")
     if container.get("readinessProbe"):

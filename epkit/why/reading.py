@@ -30,6 +30,16 @@ UNSURE = {
     "deployments": "whether a Deployment for these pods is scaled to zero is not known",
     "statefulsets": "whether a StatefulSet for these pods is scaled to zero is not known",
     "daemonsets": "whether a DaemonSet for these pods makes none is not known",
+    "kubelet starts": "whether a kubelet that was started again made pods not ready is not known",
+    "dns": "whether CoreDNS is so old that it gives out endpoints that are not ready is not known",
+    "webhooks": "whether the API server needs this Service for a webhook is not known",
+}
+#: Where the cluster's DNS server is, in clusters that kubeadm and most others make.
+DNS_SERVER, DNS_NAMESPACE = "coredns", "kube-system"
+#: The configurations of webhooks: kind → resource.
+WEBHOOKS = {
+    f"{kind}WebhookConfiguration": f"admissionregistration.k8s.io/v1/{kind.lower()}webhookconfigurations"
+    for kind in ("Validating", "Mutating")
 }
 ELSEWHERE = {
     "pods": "whether pods with these labels are in another namespace is not known",
@@ -53,6 +63,9 @@ class Reading:
     workloads: list[Obj] = field(default_factory=list)
     pods_elsewhere: list[Obj] = field(default_factory=list)
     slices_elsewhere: list[Obj] = field(default_factory=list)
+    kubelet_starts: list[Obj] = field(default_factory=list)
+    dns: Obj | None = None
+    webhooks: list[Obj] = field(default_factory=list)
     unknown: list[Unknown] = field(default_factory=list)
 
 
@@ -82,16 +95,31 @@ class Reader:
         self.client = client
         self.unknown: list[Unknown] = []
 
+    def webhooks(self) -> list[Obj]:
+        """The configurations of all webhooks; a cluster that serves none, such as the built-in one, has none."""
+        found: list[Obj] = []
+        for kind, resource in WEBHOOKS.items():
+            try:
+                found += ({"kind": kind, **one} for one in self.client.list(resource))  # items of a list carry no kind
+            except ApiError as error:
+                if error.code != 404:
+                    unknown = Unknown(resource.rpartition("/")[2], plain(error.message), UNSURE["webhooks"])
+                    self.unknown.append(unknown)
+                    break  # one who may not read the one kind may not read the other
+        return found
+
     def list(
-        self, resource: str, namespace: str | None, unsure: str, *, labels: str = "", fields: str = ""
+        self, resource: str, namespace: str | None, unsure: str, *, labels: str = "", fields: str = "", of: str = ""
     ) -> list[Obj] | None:
-        """The objects, or None where listing them is refused."""
+        """The objects, or None where listing them is refused. `of`: what they are of, where that is not plain."""
         try:
             return self.client.list(resource, namespace, labels=labels, fields=fields).items
         except ApiError as error:
             if error.code == 401:
                 raise _not_known(error) from None
-            where = resource if namespace or resource == "nodes" else f"{resource} of all namespaces"
+            where = resource.rpartition("/")[2]
+            if of or not (namespace or resource == "nodes"):
+                where += f" of {of or 'all namespaces'}"
             self.unknown.append(Unknown(where, plain(error.message), unsure))
             return None
 
@@ -124,13 +152,26 @@ def read(client: Client, service: str, pod: str | None, namespace: str) -> Readi
     return reading
 
 
-def read_more(client: Client, reading: Reading, *, nobody_matches: bool, no_slices: bool, unwell: bool) -> None:
-    """What only some answers need: other namespaces, the makers of pods, and the last warnings.
+def read_more(
+    client: Client,
+    reading: Reading,
+    *,
+    nobody_matches: bool,
+    no_slices: bool,
+    unwell: bool,
+    flipped: bool,
+    asks_dns: bool,
+    unanswered: bool,
+) -> None:
+    """What only some answers need: other namespaces, the makers of pods, the last warnings, and who else is concerned.
 
     Args:
         nobody_matches: the Service has a selector, and it matches no pod.
         no_slices: the Service has no selector, and no slice either.
         unwell: something does not work, of which events may tell why.
+        flipped: the Ready condition of a pod changed while its containers ran.
+        asks_dns: what DNS says depends on whether its server looks at conditions.
+        unanswered: nobody answers for a port of the Service.
     """
     reader = Reader(client)
     name, namespace = name_of(reading.service), reading.namespace
@@ -150,6 +191,15 @@ def read_more(client: Client, reading: Reading, *, nobody_matches: bool, no_slic
         reading.slices_elsewhere = [one for one in found if namespace_of(one) != namespace]
     if unwell:
         reading.warnings = reader.list("events", namespace, UNSURE["events"], fields="type=Warning") or []
+    if flipped:
+        # Events about Nodes, which have no namespace, are in this one.
+        fields = "involvedObject.kind=Node,reason=Starting"
+        starts = reader.list("events", "default", UNSURE["kubelet starts"], fields=fields, of="nodes, in default")
+        reading.kubelet_starts = starts or []
+    if asks_dns:
+        reading.dns = reader.find("deployments", DNS_SERVER, DNS_NAMESPACE, UNSURE["dns"])
+    if unanswered:
+        reading.webhooks = reader.webhooks()
     reading.unknown += reader.unknown
 
 

@@ -27,6 +27,7 @@ REASONS: dict[str, str] = {
     "PodWithoutFamily": "the pod has no address of a family of the Service",
     "ContainerWaiting": "a container waits or is restarted again and again",
     "ContainerEnded": "a container has ended",
+    "KubeletRestarted": "the kubelet was started again, and takes the pod for not ready until it has probed it",
     "StartupProbeFails": "the startup probe has not passed",
     "ReadinessProbeFails": "the readiness probe does not pass",
     "ReadinessGate": "a readiness gate is closed",
@@ -67,5 +68,8 @@ REASONS: dict[str, str] = {
     "InternalTrafficPolicyLocal": "nodes without an endpoint of their own drop traffic from inside",
     "ExternalTrafficPolicyLocal": "nodes without an endpoint of their own drop traffic from outside",
     "HeadlessPort": "a headless Service translates no ports",
+    "DnsListsUnready": "an old CoreDNS gives out endpoints that are not ready",
+    "UdpFlowsStay": "old UDP flows go on to endpoints that are gone, while none serves",
+    "WebhookUnanswered": "the API server needs the Service for a webhook, and nobody answers",
     "SliceManners": "a slice of one's own lacks what it should have",
 }

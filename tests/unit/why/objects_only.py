@@ -10,6 +10,7 @@ from epkit.client import RESOURCES, Answer, Client
 from epkit.objects import Obj, labels_of, name_of
 
 KINDS = {kind: plural for plural, (_, kind, _) in RESOURCES.items()}
+KINDS |= {f"{kind}WebhookConfiguration": f"{kind.lower()}webhookconfigurations" for kind in ("Validating", "Mutating")}
 
 
 class ObjectsOnly:

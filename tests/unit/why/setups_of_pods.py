@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from setups import Ask, first
 from stage import Stage
 
@@ -177,6 +179,48 @@ spec:
     spec: {containers: [{name: db, image: nginx, readinessProbe: {tcpSocket: {port: 5432}}}]}
 """)
     return ("svc/db",)
+
+
+def kubelet_started(on: Stage, at: str, ready: bool, changed: str, probed: str = "readinessProbe") -> None:
+    """A container that has run since 00:01:00, on a node whose kubelet was started at a moment."""
+    on.bare_node()
+    conditions = [
+        {"type": kind, "status": str(ready), "lastTransitionTime": changed} for kind in ("Ready", "ContainersReady")
+    ]
+    running: dict[str, Any] = {"name": "c", "ready": ready, "started": True}
+    running["state"] = {"running": {"startedAt": "1970-01-01T00:01:00Z"}}
+    spec = {"containers": [{"name": "c", "image": "app", probed: {"tcpSocket": {"port": 80}}}]}
+    on.pod("one", ip="10.244.9.2", conditions=conditions, containerStatuses=[running], spec=spec)
+    on.event(("Node", "bare"), "Starting", at)
+    on.service(selector={"app": "web"})
+
+
+@first("KubeletRestarted")
+def the_kubelet_was_started_a_moment_ago(on: Stage) -> Ask:
+    kubelet_started(on, at="1970-01-01T01:00:00Z", ready=False, changed="1970-01-01T01:00:02Z")
+
+
+@first("KubeletRestarted", "note")
+def the_pod_is_ready_again_after_the_kubelets_restart(on: Stage) -> Ask:
+    kubelet_started(on, at="1970-01-01T01:00:00Z", ready=True, changed="1970-01-01T01:00:09Z")
+
+
+@first("ReadinessProbeFails")
+def the_probe_has_failed_since_the_kubelets_restart(on: Stage) -> Ask:
+    kubelet_started(on, at="1970-01-01T01:00:00Z", ready=False, changed="1970-01-01T01:00:02Z")
+    message = "Readiness probe failed: connection refused"
+    on.event(("Pod", "one"), "Unhealthy", "1970-01-01T01:00:12Z", type="Warning", message=message)
+
+
+@first("ReadinessProbeFails")
+def the_kubelet_was_started_long_before(on: Stage) -> Ask:
+    kubelet_started(on, at="1970-01-01T01:00:00Z", ready=False, changed="1970-01-01T01:30:00Z")
+
+
+@first("ReadinessProbeFails")
+def kube_proxy_was_started_and_not_the_kubelet(on: Stage) -> Ask:
+    kubelet_started(on, at="1970-01-01T00:30:00Z", ready=False, changed="1970-01-01T01:30:00Z")
+    on.event(("Node", "bare"), "Starting", "1970-01-01T01:29:59Z", component="kube-proxy")
 
 
 @first("ReadinessGate")

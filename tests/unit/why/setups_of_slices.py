@@ -209,6 +209,14 @@ def a_cluster_ip_as_endpoint(on: Stage) -> Ask:
     on.slice("web-1", "web", "10.96.7.7")
 
 
+@first("ForeignSlice", "note")
+def a_selector_came_to_a_service_with_a_slice_of_its_own(on: Stage) -> Ask:
+    on.kubectl("create deployment web --image=nginx")
+    on.service()
+    on.slice("web-1", "web", "192.0.2.10")
+    on.patch("services", "web", "{spec: {selector: {app: web}}}")
+
+
 @first("DuplicateAddress", "degraded", "ForeignSlice")
 def slices_that_contradict_each_other(on: Stage) -> Ask:
     on.web()

@@ -53,6 +53,28 @@ def external_local_with_one_pod(on: Stage) -> Ask:
     on.patch("services", "web", "{spec: {externalTrafficPolicy: Local}}")
 
 
+@first("ScaledToZero", "broken", "UdpFlowsStay")
+def udp_scaled_to_zero(on: Stage) -> Ask:
+    on.kubectl("create deployment statsd --image=app", "expose deployment statsd --port=8125 --protocol=UDP")
+    on.kubectl("scale deployment statsd --replicas=0")
+    return ("svc/statsd",)
+
+
+@first("EndpointsNotReady", "broken", "UdpFlowsStay")
+def the_only_udp_endpoint_is_taken_out(on: Stage) -> Ask:
+    on.service(ports=[{"port": 53, "protocol": "UDP"}])
+    out = {"addresses": ["192.0.2.10"], "conditions": {"ready": False, "serving": False}}
+    on.slice("web-1", "web", out, ports=[{"name": "", "port": 53, "protocol": "UDP"}])
+
+
+@first("ReadinessProbeFails", "degraded", "DnsListsUnready")
+def an_old_core_dns_and_a_pod_that_is_not_ready(on: Stage) -> Ask:
+    on.kubectl("set image deployment/coredns coredns=registry.k8s.io/coredns/coredns:v1.8.3 -n kube-system")
+    on.kubectl("run fine --image=nginx --labels=app=web")
+    on.probed("readinessProbe: {httpGet: {path: /healthz, port: 8081}}")
+    on.service(clusterIP="None", selector={"app": "web"})
+
+
 # -- odd, and not broken -------------------------------------------------------------------------------------------
 
 

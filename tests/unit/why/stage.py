@@ -125,6 +125,24 @@ spec: {{containers: [{{name: c, image: nginx, {probe}}}]}}
     def bare_node(self) -> None:
         self.node("bare", "zone-a")
 
+    def event(self, about: tuple[str, str], reason: str, at: str, *, component: str = "kubelet", **fields: str) -> None:
+        """An Event about an object, given as its kind and name, at a moment of the first minutes of 1970."""
+        kind, name = about
+        namespace = {} if kind == "Node" else {"namespace": "default"}
+        obj = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{name}.{reason.lower()}.{component}", "namespace": "default"},
+            "involvedObject": {"apiVersion": "v1", "kind": kind, "name": name, **namespace},
+            "type": "Normal",
+            "reason": reason,
+            "source": {"component": component},
+            "firstTimestamp": at,
+            "lastTimestamp": at,
+            **fields,
+        }
+        self.client.create("events", obj)
+
     def slices(self, service: str = "web") -> list[Obj]:
         return self.client.list("endpointslices", "default", labels=f"{SERVICE_NAME}={service}").items
 

@@ -13,6 +13,8 @@ from stage import MANAGED_BY, Stage
 from epkit.why import REASONS, Report
 
 SETUPS = setups()
+#: What the built-in cluster cannot have; its tests are in the module beside this one.
+ELSEWHERE = {"WebhookUnanswered": "test_consumers.py"}
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def check_evidence(stage: Stage, report: Report) -> None:
 
 def test_every_reason_is_the_first_of_some_set_up() -> None:
     covered = {setup.reason for setup in SETUPS} | {reason for setup in SETUPS for reason in setup.also}
-    assert sorted(set(REASONS) - covered) == []
+    assert sorted(set(REASONS) - covered) == sorted(ELSEWHERE)
     assert sum(setup.severity != "note" for setup in SETUPS) >= 40
 
 
