@@ -17,7 +17,9 @@ from epkit.errors import EpkitError
 # Command → (module with `register(subparsers)`, help). `register` adds the parser of that name with `run=` as a
 # default: a function of the parsed arguments that returns the exit status.
 COMMANDS = {
-    "up": ("epkit.targets.fake", "run a built-in cluster for terminals, until Ctrl-C"),
+    "up": ("epkit.targets.up", "run a built-in cluster for terminals, until Ctrl-C, or make another target ready"),
+    "down": ("epkit.targets.up", "remove what epkit made: the kind cluster, the namespaces on a live cluster"),
+    "targets": ("epkit.targets.table", "tell where a cluster can come from, and what differs"),
     "rules": ("epkit.proxy.commands", "print the rules that kube-proxy writes on a node"),
     "doctor": ("epkit.preflight", "look whether everything that the course needs is in place"),
     "send": ("epkit.proxy.commands", "tell a packet's way through kube-proxy's rules"),

@@ -33,11 +33,11 @@ def connect(target: str = "", **options: Any) -> Cluster:
     """The cluster of this kernel; called again, the same one.
 
     Args:
-        target: where it comes from. ``fake``, the default, is the built-in cluster; ``context:NAME`` is a cluster of
-            your kubeconfig, looked at and not changed (``context`` alone: the current one). `EPKIT_TARGET` sets it too.
+        target: where it comes from: ``fake``, the default, is the built-in cluster; ``kind``, ``controlplane`` and
+            ``context:NAME`` are live ones (``epkit targets`` tells what differs). `EPKIT_TARGET` sets it too.
         options: of the built-in cluster: ``nodes`` (a number or ``"name=zone,…"``), ``clock`` (``instant``,
             ``realtime`` or ``paused``), ``speed``, ``seed``, ``start`` (seconds since the epoch) and ``flags``
-            (of controllers, by name).
+            (of controllers, by name). Of the others: see their classes.
 
     Raises:
         EpkitError: there is no such target, or a cluster with other options is already connected.
@@ -53,18 +53,10 @@ def connect(target: str = "", **options: Any) -> Cluster:
                 "A cluster is connected already. Call cluster.close() first, then connect() with the new options."
             )
         return _current
-    kind, _, name = target.partition(":")
-    if kind == "context":
-        from epkit.targets.context import Context
+    from epkit.targets.table import open_target
 
-        _current = Cluster(options, Context(name, options))
-    elif target == "fake":
-        _current = Cluster(options)
-    else:
-        raise EpkitError(
-            f"There is no target {target!r}. There are: fake, the built-in cluster, and context:NAME, a cluster of "
-            "your kubeconfig to look at."
-        )
+    _current = Cluster(options, open_target(target, options))
+    _current.called = target
     _load_magic()
     return _current
 
@@ -85,7 +77,7 @@ class Cluster:
 
     Attributes:
         client: epkit's own small client, on dictionaries (:class:`epkit.client.Client`).
-        namespace: where ``kubectl`` works when a command names no namespace.
+        called: the target as :func:`connect` was given it.
     """
 
     def __init__(self, options: dict[str, Any], target: Target | None = None) -> None:
@@ -97,7 +89,7 @@ class Cluster:
         self.target = target
         self.transport: Transport = target.transport
         self.client: Client = target.client
-        self.namespace = target.namespace
+        self.called = target.name
         self._live_views: list[LiveView] = []
         self.closed = False
         atexit.register(self.close)
@@ -111,9 +103,14 @@ class Cluster:
         return self.target.plane
 
     @property
-    def read_only(self) -> bool:
-        """Is this a cluster that epkit only looks at? Then the built-in kubectl answers, whose writes are held back."""
-        return self.target.name == "context"
+    def namespace(self) -> str:
+        """Where commands work that name no namespace: ``default``; on a live cluster the chapter's own."""
+        return self.target.namespace
+
+    @property
+    def nodes(self) -> list[str]:
+        """The names of the nodes that take ordinary pods, in order."""
+        return self.target.nodes
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -134,7 +131,9 @@ class Cluster:
         from epkit.kubectl import run
 
         self._check()
-        return run(command, self, stdin=stdin, env=env, namespace=self.namespace, editor=editor)
+        done = run(command, self, stdin=stdin, env=env, namespace=self.namespace, editor=editor)
+        self.target.after_command()
+        return done
 
     def exec(
         self, pod: str, command: str | Sequence[str], *, container: str = "", namespace: str = "", stdin: str = ""
@@ -152,7 +151,7 @@ class Cluster:
         """
         self._check()
         words = shlex.split(command) if isinstance(command, str) else list(command)
-        namespace = namespace or self.namespace
+        namespace = self.target.real(namespace or self.namespace)
         if not container and (found := self.client.find("pods", pod, namespace)) is not None:
             container = str(found["spec"]["containers"][0]["name"])
         return self.target.exec(namespace, pod, container, words, stdin)
@@ -179,7 +178,7 @@ class Cluster:
             raise EpkitError(f"request sends 1 request or more, over 0 seconds or more; not n={n}, over={over:g}.")
         if from_pod and from_node:
             raise EpkitError("A request comes from a pod or from a node: give from_pod or from_node, not both.")
-        return self.target.request(url, namespace or self.namespace, from_pod, from_node, n, over)
+        return self.target.request(url, self.target.real(namespace or self.namespace), from_pod, from_node, n, over)
 
     @cached_property
     def api(self) -> Api:
@@ -290,7 +289,8 @@ class Cluster:
         from epkit.kubectl.watching import Recording
 
         self._check()
-        recording = Recording(self, resources, self.namespace if namespace is None else namespace, conditions)
+        namespace = self.target.real(self.namespace if namespace is None else namespace)
+        recording = Recording(self, resources, namespace, conditions)
         yield
         recording.print()
 
@@ -305,7 +305,7 @@ class Cluster:
 
         >>> cluster.events("endpointslices", namespace="default")
         """
-        return self.story.events(*resources, namespace=namespace, who=who)
+        return self.story.events(*resources, namespace=namespace and self.target.real(namespace), who=who)
 
     def at(self, moment: float) -> Past:
         """The cluster as it was at a moment of its time (see :attr:`now`), to be looked at and not changed."""
@@ -365,7 +365,7 @@ class Cluster:
         >>> cluster.kubelet("node-3").stop()
         """
         self._check()
-        return KubeletHandle(self._plane, node)
+        return KubeletHandle(self.target, node)
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
@@ -395,13 +395,15 @@ class Cluster:
 
 
 def _load_magic() -> None:
-    """In IPython, make ``%kubectl`` known."""
+    """In IPython, make ``%kubectl`` and ``%%needs`` known."""
     try:
         from IPython import get_ipython
     except ImportError:
         return
     shell = get_ipython()
     if shell is not None:
-        from epkit.kubectl.magic import load_ipython_extension
+        from epkit import needs
+        from epkit.kubectl import magic
 
-        load_ipython_extension(shell)
+        magic.load_ipython_extension(shell)
+        needs.load_ipython_extension(shell)

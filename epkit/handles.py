@@ -9,6 +9,7 @@ from epkit.errors import EpkitError
 if TYPE_CHECKING:
     from epkit.fake.controllers.framework import Controller
     from epkit.fake.plane import Plane
+    from epkit.targets.base import Target
 
 
 class Api:
@@ -107,23 +108,24 @@ class ControllerHandle:
 class KubeletHandle:
     """A switch on the kubelet of one simulated node."""
 
-    def __init__(self, plane: Plane, node: str) -> None:
-        if node not in plane.kubelet.nodes:
-            raise EpkitError(f"There is no simulated node {node!r}. There are: {', '.join(plane.kubelet.nodes)}.")
+    def __init__(self, target: Target, node: str) -> None:
+        self._kubelet = target.kubelet
+        self._target = target
+        if node not in self._kubelet.nodes:
+            raise EpkitError(f"There is no simulated node {node!r}. There are: {', '.join(self._kubelet.nodes)}.")
         self.node = node
-        self._plane = plane
 
     @property
     def running(self) -> bool:
-        return not self._plane.kubelet.nodes[self.node].stopped
+        return not self._kubelet.nodes[self.node].stopped
 
     def stop(self) -> None:
         """Stop it, as when the machine hangs: no heartbeats, no reports. Its containers run on, and nobody knows."""
-        with self._plane.loop.lock:
-            self._plane.kubelet.stop(self.node)
+        with self._kubelet.kit.loop.lock:
+            self._kubelet.stop(self.node)
 
     def start(self) -> None:
         """Start it again; it tells the API server how its node and its pods are."""
-        with self._plane.loop.lock:
-            self._plane.kubelet.start(self.node)
-        self._plane.proceed()
+        with self._kubelet.kit.loop.lock:
+            self._kubelet.start(self.node)
+        self._target.proceed()

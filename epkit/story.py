@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from epkit.why import Report
 
 FORMAT = "epkit-story/1"
+#: the program in which all controllers of a real control plane run
+MANAGER = "kube-controller-manager"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,16 @@ class Writes(list[Written]):
         self._since = since
 
     def of(self, *resources: str, namespace: str | None = None, who: str | None = None) -> Writes:
-        """Those of some resources, of one namespace, or by one writer."""
+        """Those of some resources, of one namespace, or by one writer.
+
+        A real control plane's controllers all write as kube-controller-manager: to ask for one of them asks for it.
+        """
         chosen = (
             write
             for write in self
             if (not resources or write.resource in resources)
             and (namespace is None or namespace_of(write.obj) == namespace)
-            and (who is None or write.who == who)
+            and (who is None or write.who == who or (who.endswith("-controller") and write.who == MANAGER))
         )
         return Writes(chosen, self._since if self._since is not None else (self[0].at if self else None))
 

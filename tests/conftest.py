@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -62,6 +63,14 @@ def missing_for_netns() -> str | None:
         return " and ".join(missing)
     made = subprocess.run(["unshare", "--net", "true"], capture_output=True)
     return "the right to make network namespaces" if made.returncode else None
+
+
+@pytest.fixture(autouse=True, scope="session")
+def home_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes what the person who runs the tests has done with epkit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EPKIT_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

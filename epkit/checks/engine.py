@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from epkit.checks import progress as kept
 from epkit.checks import script
-from epkit.checks.model import Exercise, Quiz, Verdict, chapter_of, chapters, exercise_of, quiz_of
+from epkit.checks.model import Chapter, Exercise, Quiz, Verdict, chapter_of, chapters, exercise_of, quiz_of
 from epkit.errors import ApiError, EpkitError
 
 if TYPE_CHECKING:
@@ -22,23 +22,37 @@ _answered: set[str] = set()
 def start(chapter: str) -> Cluster:
     """Connect, put the cluster into a chapter's start state, wherever it was, and draw the chapter's first picture.
 
+    The target is that of the cluster which is connected, else the one of `EPKIT_TARGET`, else the built-in cluster.
+    On a live one it is the chapter's own namespaces that are put into their start state.
+
     >>> cluster = epkit.start("4")
 
     Raises:
         EpkitError: there is no such chapter.
     """
-    from epkit import cluster as clusters
-
     found = chapter_of(str(chapter))
-    clusters.disconnect()
-    cluster = clusters.connect("fake", **found.options)
-    script.run(found.setup, cluster, strict=True)
-    for exercise in found.exercises:
-        if not (exercise.after or exercise.late):
-            prepare(exercise, cluster)
+    cluster = _fresh(found)
+    cluster.target.enter(found.id)
+    with cluster.target.together():
+        script.run(found.setup, cluster, strict=True)
+        for exercise in found.exercises:
+            if not (exercise.after or exercise.late):
+                prepare(exercise, cluster)
     if found.show:
         _display(cluster.show(found.show))
     return cluster
+
+
+def _fresh(chapter: Chapter) -> Cluster:
+    """The cluster for a chapter: a new built-in one, or the live one that is connected or asked for."""
+    from epkit import cluster as clusters
+
+    connected = clusters.current()
+    target = connected.called if connected is not None else os.environ.get("EPKIT_TARGET", "") or "fake"
+    if target != "fake":
+        return connected if connected is not None else clusters.connect(target)
+    clusters.disconnect()
+    return clusters.connect("fake", **chapter.options)
 
 
 def prepare(exercise: Exercise, cluster: Cluster) -> None:
@@ -48,7 +62,7 @@ def prepare(exercise: Exercise, cluster: Cluster) -> None:
         prepare(earlier, cluster)
         script.run(earlier.solution, cluster, strict=True)
     else:
-        if cluster.client.find("namespaces", exercise.namespace) is not None:
+        if cluster.client.find("namespaces", cluster.target.real(exercise.namespace)) is not None:
             cluster.kubectl(f"delete namespace {exercise.namespace}")
         script.run(f"%kubectl create namespace {exercise.namespace}", cluster, strict=True)
     script.run(exercise.setup, cluster, strict=True)
@@ -99,14 +113,15 @@ def _stages_before(exercise: Exercise) -> list[Exercise]:
 
 def _look(exercise: Exercise, cluster: Cluster) -> Verdict:
     """A learner who deleted something that the check needs gets a sentence, not a traceback."""
-    if cluster.client.find("namespaces", exercise.namespace) is None:
+    namespace = cluster.target.real(exercise.namespace)
+    if cluster.client.find("namespaces", namespace) is None:
         return Verdict(
             False,
-            f"the namespace {exercise.namespace} is not there: it was deleted, or never made in this cluster. "
+            f"the namespace {namespace} is not there: it was deleted, or never made in this cluster. "
             f"Call again({exercise.id!r}) to get it.",
         )
     try:
-        return exercise.check(cluster, exercise.namespace)
+        return exercise.check(cluster, namespace)
     except ApiError as error:
         return Verdict(False, f"{error.message}. Call again({exercise.id!r}) to start this exercise anew.")
 
@@ -114,9 +129,12 @@ def _look(exercise: Exercise, cluster: Cluster) -> Verdict:
 def again(id: str) -> Card:
     """Put one exercise back to its start. A stage of an incident starts with the earlier stages solved."""
     exercise = exercise_of(str(id))
-    prepare(exercise, _connected(exercise))
+    cluster = _connected(exercise)
+    with cluster.target.together():
+        prepare(exercise, cluster)
     start = f"when {exercise.after} was solved" if exercise.after else "at the start"
-    return Card("↺", f"{exercise.id} again", f"the namespace {exercise.namespace} is as it was {start}.")
+    namespace = cluster.target.real(exercise.namespace)
+    return Card("↺", f"{exercise.id} again", f"the namespace {namespace} is as it was {start}.")
 
 
 def hint(id: str) -> Card:

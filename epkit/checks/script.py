@@ -61,4 +61,5 @@ def _python(lines: list[str], cluster: Cluster) -> None:
     code = "\n".join(lines)
     lines.clear()
     if code.strip():
+        cluster.target.rest()  # what the code looks at is the outcome of the commands before it
         exec(compile(code, "<script>", "exec"), {"cluster": cluster})

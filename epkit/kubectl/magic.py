@@ -24,13 +24,12 @@ def kubectl(line: str, cell: str | None = None) -> None:
     >>> get_ipython().run_line_magic("kubectl", "get pods -l app={name}")
     """
     from epkit.cluster import connect
-    from epkit.kubectl.run import run
 
     shell = _shell()
     variables: Mapping[str, Any] = shell.user_ns if shell is not None else {}
     cluster = connect()
     try:
-        done = run(expanded(line, variables), cluster, stdin=cell or "", namespace=cluster.namespace)
+        done = cluster.kubectl(expanded(line, variables), stdin=cell or "")
     except EpkitError as error:
         print(error)
         return

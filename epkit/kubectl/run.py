@@ -88,7 +88,7 @@ def run(
     if words[:1] == ["kubectl"]:
         words = words[1:]
     timeout = min(timeout, LONGEST)
-    path = None if _bare(cluster) or editor is not None else binary.find()
+    path = None if _bare(cluster) or editor is not None or _guarded(cluster) else binary.find()
     if path is not None and not (getattr(cluster, "paused", False) and _waits(words)):
         return _real(path, words, cluster, stdin, env, namespace, timeout)
     return _built_in(words, cluster, stdin, env, namespace, timeout, editor)
@@ -111,6 +111,11 @@ def _assignments(words: list[str]) -> tuple[list[str], dict[str, str]]:
 def _bare(cluster: Any) -> bool:
     """A bare transport has no kubeconfig that a real kubectl could use."""
     return not hasattr(cluster, "transport")
+
+
+def _guarded(cluster: Any) -> bool:
+    """Are some requests held back? A real kubectl would go around that."""
+    return bool(getattr(getattr(cluster, "target", None), "guarded", False))
 
 
 #: commands that may wait for the cluster: on a paused clock the built-in one says so at once, the real one would hang

@@ -6,7 +6,8 @@ the power; a notebook's cell asks beforehand with ``%%needs``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
     from epkit.executed import Executed
+    from epkit.fake.kubelet import KubeletSim
     from epkit.fake.plane import Plane
     from epkit.story import Story
     from epkit.traffic import Responses
@@ -26,6 +28,9 @@ POWERS = {
     "step": "be stepped by hand",
     "pause": "stop or speed up time",
     "controllers": "stop, start and slow down single controllers",
+    "kubelets": "stop and start the kubelet of a node",
+    "nodes": "change its nodes",
+    "crowd": "hold a thousand pods",
     "history": "tell what was written before you connected",
     "story": "tell what was written, by whom and when",
     "exec": "run commands in containers",
@@ -49,6 +54,8 @@ class Target:
     transport: Transport
     client: Client
     namespace = "default"
+    #: does the built-in kubectl answer, even where there is a real one, since epkit holds back some requests?
+    guarded = False
 
     def describe(self) -> str:
         """What it is, in a few words, for the text form of a Cluster."""
@@ -77,7 +84,32 @@ class Target:
     def close(self) -> None:
         """End what was started for it."""
 
+    # -- for the course ----------------------------------------------------------------------------------------------
+
+    def enter(self, chapter: str) -> None:
+        """Make ready for a chapter: on a cluster that stays, what is left from an earlier run of it goes."""
+
+    def real(self, namespace: str) -> str:
+        """The name here of a namespace that the course names."""
+        return namespace
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let commands follow each other without coming to rest in between."""
+        yield
+
+    def rest(self) -> None:
+        """Come to rest, where time is the wall's and something was written since the last time."""
+
+    def after_command(self) -> None:
+        """A command has ended: come to rest, unless it is one of several that belong together."""
+
     # -- powers, refused where a target has them not -----------------------------------------------------------------
+
+    @property
+    def nodes(self) -> list[str]:
+        """The names of the nodes that take ordinary pods, in order."""
+        return [str(node["metadata"]["name"]) for node in self.client.list("nodes")]
 
     @property
     def paused(self) -> bool:
@@ -88,9 +120,17 @@ class Target:
         """The built-in control plane."""
         raise self.lacks("controllers")
 
+    @property
+    def kubelet(self) -> KubeletSim:
+        """The simulated kubelets."""
+        raise self.lacks("kubelets")
+
     def moment_of(self, version: int) -> float | None:
         """When the write with this resource version happened; None where that is not known."""
         return None
+
+    def proceed(self) -> None:
+        """Let its time do what a switch has started; where time runs by itself there is nothing to do."""
 
     def step(self) -> str | None:
         raise self.lacks("step")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
     from epkit.executed import Executed
+    from epkit.fake.kubelet import KubeletSim
     from epkit.fake.server import Server
     from epkit.story import Story
     from epkit.traffic import Responses
@@ -47,6 +48,10 @@ class BuiltIn(Target):
     @property
     def plane(self) -> Plane:
         return self._plane
+
+    @property
+    def kubelet(self) -> KubeletSim:
+        return self._plane.kubelet
 
     def describe(self) -> str:
         nodes = len(self.client.list("nodes"))
@@ -87,6 +92,9 @@ class BuiltIn(Target):
 
     def sleep(self, seconds: float) -> None:
         self._plane.sleep(seconds)
+
+    def proceed(self) -> None:
+        self._plane.proceed()
 
     def step(self) -> str | None:
         return self._plane.step()

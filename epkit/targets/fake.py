@@ -81,28 +81,6 @@ def parse_nodes(text: str) -> list[NodeSpec]:
     return nodes
 
 
-def register(commands: Any) -> None:
-    """Add ``epkit up`` to the command line."""
-    parser = commands.add_parser(
-        "up",
-        help="run the built-in cluster for terminals",
-        description="Run the built-in cluster and serve it to kubectl until Ctrl-C.",
-    )
-    parser.add_argument(
-        "--kubeconfig", type=Path, metavar="FILE", help="write the kubeconfig here (default: a private folder)"
-    )
-    parser.add_argument(
-        "--nodes", default="3", metavar="N | name=zone,…", help="simulated nodes (default: 3, in two zones)"
-    )
-    parser.add_argument(
-        "--clock", choices=("realtime", "instant"), default="realtime", help="how time moves (default: realtime)"
-    )
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any free one)")
-    for flag, (_, option, kind, text) in FLAGS.items():
-        parser.add_argument(f"--{flag}", dest=option, type=kind, metavar=kind.__name__.upper(), help=text)
-    parser.set_defaults(run=up)
-
-
 def seconds(text: str) -> float:
     """A Go duration such as ``500ms``, ``1.5s`` or ``2m`` in seconds.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
 import orjson
@@ -47,7 +47,7 @@ class HttpTransport:
         self.namespace = namespace
 
     @classmethod
-    def from_kubeconfig(cls, path: str = "", context: str = "") -> HttpTransport:
+    def from_kubeconfig(cls, path: str = "", context: str = "") -> Self:
         """As kubectl chooses: `path`, else KUBECONFIG, else ~/.kube/config; `context`, else the current one.
 
         The file is only read: refreshed tokens are not written back.

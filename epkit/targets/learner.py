@@ -60,6 +60,15 @@ class Learner:
         if self.clusters.pop(cluster, None) is not None:
             self.save()
 
+    def keep(self) -> None:
+        """Write a new learner down: from now on there is something that is theirs.
+
+        Raises:
+            EpkitError: the file cannot be written.
+        """
+        if not path().exists():
+            self.save()
+
     def save(self) -> None:
         """Replace the file in one step."""
         file = path()
@@ -88,20 +97,19 @@ def path() -> Path:
 
 
 def read() -> Learner:
-    """The learner of this account; the first time, a new one, who is written down at once.
+    """The learner of this account; the first time, a new one, who is not yet written down.
 
     Raises:
-        EpkitError: the file is there and cannot be understood, or it cannot be written.
+        EpkitError: the file is there and cannot be understood.
     """
     file = path()
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        learner = Learner(secrets.token_hex(6))
-        learner.save()
-        return learner
+        return Learner(secrets.token_hex(6))
     except OSError as error:
-        raise EpkitError(f"{file} cannot be read: {error.strerror or error}. Set EPKIT_HOME to another folder.") from None
+        why = error.strerror or error
+        raise EpkitError(f"{file} cannot be read: {why}. Set EPKIT_HOME to another folder.") from None
     try:
         found = json.loads(text)
         clusters = {name: Known(str(one["user"]), str(one["on"])) for name, one in found["clusters"].items()}

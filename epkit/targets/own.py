@@ -51,6 +51,10 @@ class Refused(EpkitError):
     """A request that the guard does not send."""
 
 
+class Taken(EpkitError):
+    """A namespace's name that somebody else has."""
+
+
 class Own:
     """The namespaces of one learner on one cluster.
 
@@ -151,7 +155,7 @@ class Own:
             if found is not None and labels_of(found).get(LEARNER) == self._learner.id:
                 self._real[_key(found)] = real
                 return real
-            raise EpkitError(
+            raise Taken(
                 f"The namespace {real} is there already, and it is not yours. Set EPKIT_USER to another name than "
                 f"{self.user!r}, so that yours are called otherwise."
             ) from None

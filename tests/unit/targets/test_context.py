@@ -11,7 +11,8 @@ import pytest
 import epkit
 from epkit.client import ObjectList
 from epkit.cluster import Cluster
-from epkit.targets.context import Context, Recorder
+from epkit.targets.context import Context
+from epkit.targets.recorder import Recorder, _Followed
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def test_what_it_cannot_do_is_one_sentence(looking: Cluster) -> None:
         (looking.pause, "cannot stop or speed up time"),
         (lambda: looking.controller("endpointslice"), "cannot stop, start and slow down"),
         (lambda: looking.request("http://web"), "give from_pod"),
-        (lambda: looking.kubeconfig, "it only looks"),
+        (lambda: looking.kubeconfig, "hands no kubeconfig"),
     ):
         with pytest.raises(epkit.EpkitError, match=words):
             act()
@@ -129,9 +130,10 @@ def test_what_a_refused_watch_has_missed_is_told_after_a_new_list() -> None:
             return ObjectList([pod("changed", "7"), pod("kept", "2"), pod("new", "8")], "9")
 
     recorder = Recorder.__new__(Recorder)
-    recorder._client, recorder._lock, recorder._writes = Forgetful(), threading.Lock(), []  # type: ignore[assignment]
+    recorder._client, recorder._only, recorder._writes = Forgetful(), lambda namespace: True, []  # type: ignore[assignment]
+    recorder._changed = threading.Condition()
     last = {f"default/{name}": pod(name, version) for name, version in (("changed", "1"), ("kept", "2"), ("gone", "3"))}
-    assert recorder._catch_up("pods", last) == "9"
+    assert recorder._catch_up(_Followed("pods", None, last=last)) == "9"
     told = {(write.type, write.name) for write in recorder._writes}
     assert told == {("DELETED", "default/gone"), ("MODIFIED", "default/changed"), ("ADDED", "default/new")}
     assert sorted(last) == ["default/changed", "default/kept", "default/new"]
