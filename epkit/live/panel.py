@@ -55,6 +55,16 @@ class Panel:
             layout={"flex": "1 1 200px", "width": "auto"},
             style={"description_width": "60px"},
         )
+        # The same as a number, for who cannot see the slider: of that one a screen reader tells a percentage and no
+        # name, of this one its label and the number. JupyterLab leaves a field its arrow keys.
+        self.number = widgets.BoundedIntText(
+            description="Write",
+            min=0,
+            max=0,
+            tooltip="After which write to look, as a number; the last one is the present",
+            layout={"width": "120px"},
+            style={"description_width": "42px"},
+        )
         self.now = widgets.Button(description="Now", icon="fast-forward", tooltip="Back to the present")
         scrolled = {"max_height": "460px", "overflow": "auto", "min_width": "0"}
         self.slices = html(flex="1 1 360px", **scrolled)
@@ -64,7 +74,7 @@ class Panel:
             [
                 self.heading,
                 widgets.HBox([self.play, self.step, self.next, self.speed], layout=row),
-                widgets.HBox([self.moment, self.now], layout={**row, "flex_flow": "row nowrap"}),
+                widgets.HBox([self.moment, self.number, self.now], layout={**row, "flex_flow": "row nowrap"}),
                 self.status,
                 self.picture,
                 widgets.HBox([self.slices, self.writes], layout=row),
@@ -88,9 +98,12 @@ class Panel:
         self.speed.value = value
 
     def show_position(self, position: int | None, length: int) -> None:
-        """Where the slider stands: at its right end for the present."""
-        slider = self.moment
-        slider.disabled = length == 0
+        """Where the slider stands, and the number beside it: at the end for the present."""
+        slider, number = self.moment, self.number
+        slider.disabled = number.disabled = length == 0
+        with number.hold_sync():
+            number.max = length
+            number.value = length if position is None else position
         with slider.hold_sync():
             slider.step = _step(length)
             if position is None or position >= length:
@@ -112,7 +125,7 @@ class Panel:
         beside = _sidecar(title)
         if beside is None:
             return dict(self.root._repr_mimebundle_())
-        self._close_sidecar()
+        self.leave_sidecar()
         self._sidecar = beside  # which shows itself
         # Given as data: nothing is captured, as would be inside of `with sidecar:`.
         self._sidecar.append_display_data(self.root)
@@ -120,10 +133,11 @@ class Panel:
 
     def close(self) -> None:
         """Close every widget, and what each is made of."""
-        self._close_sidecar()
+        self.leave_sidecar()
         _close(self.root)
 
-    def _close_sidecar(self) -> None:
+    def leave_sidecar(self) -> None:
+        """Give up the place beside the notebook."""
         if self._sidecar is not None:
             _close(self._sidecar)
             self._sidecar = None

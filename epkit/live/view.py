@@ -29,8 +29,8 @@ class LiveView:
     """A Service, followed: its topology, its slices with what changed, who wrote what when; and a clock to hold.
 
     Controls: Play or Pause; Step, which does the next single thing, and Next write, which steps up to the next write
-    that concerns the Service (both pause first); Speed of playing; Moment, over all those writes; Now, back to the
-    present. A click while a cell runs is carried out after it.
+    that concerns the Service (both pause first); Speed of playing; Moment, a slider over all those writes, and Write,
+    the same as a number; Now, back to the present. A click while a cell runs is carried out after it.
 
     Make one with :meth:`epkit.Cluster.live`. It ends with :meth:`close`, or with its cluster.
 
@@ -65,7 +65,14 @@ class LiveView:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         if self.closed:
             return {"text/plain": repr(self)}
+        for other in self._cluster._live_views:  # of a cell that is run again: one place beside the notebook is enough
+            if other is not self and other.follows_same(self):
+                other._panel.leave_sidecar()
         return {**self._panel.bundle(f"svc/{clean(self._tape.name)}"), "text/plain": repr(self)}
+
+    def follows_same(self, other: LiveView) -> bool:
+        """Do both follow the same Service?"""
+        return (self._tape.namespace, self._tape.name) == (other._tape.namespace, other._tape.name)
 
     def close(self) -> None:
         """End the view and take it off the page."""
@@ -166,6 +173,7 @@ class LiveView:
         panel.now.on_click(lambda _: self._do(lambda: self._look_at(None)))
         panel.speed.observe(lambda _: self._do(self._change_speed), names="value")
         panel.moment.observe(lambda _: self._do(self._slide), names="value")
+        panel.number.observe(lambda _: self._do(self._choose), names="value")
 
     def _do(self, action: Callable[[], str | None]) -> None:
         """Carry out what a control asks for, in the view's own thread, and say what it did."""
@@ -233,12 +241,18 @@ class LiveView:
     def _change_speed(self) -> str | None:
         """A chosen speed holds at once while time moves, and from the next Play on while it does not."""
         clock, speed = self._feed.clock, self._panel.speed.value
-        if clock == "paused" or speed == (0 if clock == "instant" else self._feed.speed):
+        if clock == "paused":  # said, as else nothing tells that anything was chosen
+            return f"From the next Play on: {speed_in_words(speed) if speed else AT_ONCE}."
+        if speed == (0 if clock == "instant" else self._feed.speed):
             return None
         return self._play()
 
     def _slide(self) -> str | None:
         return self._look_at(self._panel.position(self._tape.length))
+
+    def _choose(self) -> str | None:
+        number = self._panel.number.value
+        return self._look_at(None if number >= self._tape.length else number)
 
     def _look_at(self, position: int | None) -> str | None:
         if position == self._position:

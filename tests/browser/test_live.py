@@ -25,9 +25,11 @@ MORE = 'get_ipython().user_ns["cluster"].kubectl("scale deployment web --replica
 FOCUS = """() => { const element = document.activeElement;
   if (!element?.closest('.epkit-live')) return '';
   return element.matches('.noUi-handle') ?
-    element.closest('.widget-inline-hbox').querySelector('.widget-label').textContent : element.textContent }"""
+    element.closest('.widget-inline-hbox').querySelector('.widget-label').textContent :
+    element.labels?.[0]?.textContent || element.textContent }"""
 THEME = "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme }).then(() => null)"
-EXECUTE = f"code => {{ {harness.PANEL} return kernel.requestExecute({{ code }}).done.then(() => null) }}"
+EXECUTE = """code => { const panel = [...window.jupyterapp.shell.widgets('main')].find(one => one.sessionContext);
+  return panel.sessionContext.session.kernel.requestExecute({ code }).done.then(() => null) }"""
 TOP = """() => document.querySelector('.epkit-live').scrollIntoView({ block: 'start' })"""
 
 
@@ -78,20 +80,31 @@ class Keyboard:
             pytest.fail(f"The status does not come to say {status!r}; it says {self.status!r}")
 
 
-def test_the_live_view_is_operated_by_keyboard_alone(chromium: Path, tmp_path: Path) -> None:
-    source = tmp_path / "live.ipynb"
+@contextmanager
+def opened(chromium: Path, folder: Path, run: harness.Run) -> Iterator[Page]:
+    """A notebook with a live view, run in JupyterLab, once the view is there."""
+    source = folder / "live.ipynb"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, source)
     harness.SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    run = harness.Run([], [], [])
-    with harness.jupyterlab([source], tmp_path / "lab") as address, chromium_page(chromium, tmp_path) as page:
+    with harness.jupyterlab([source], folder / "lab") as address, chromium_page(chromium, folder) as page:
         harness.listen(page, run, address)
         page.goto(address.format("lab/tree/notebooks/live.ipynb"), timeout=harness.PAGE_MILLISECONDS)
         page.wait_for_function(harness.IDLE, timeout=harness.PAGE_MILLISECONDS)
         page.evaluate(harness.RUN_ALL)
         page.wait_for_selector(".epkit-live [role=status]", timeout=harness.PAGE_MILLISECONDS)
         run.cells = page.evaluate(harness.CELLS)
+        yield page
+    assert run.cell_errors == []
+    assert run.console_errors == []
+    assert run.outside_requests == []
+
+
+def test_the_live_view_is_operated_by_keyboard_alone(chromium: Path, tmp_path: Path) -> None:
+    run = harness.Run([], [], [])
+    with opened(chromium, tmp_path, run) as page:
+        assert page.locator(".jp-Notebook .epkit-live").count() == 1  # EPKIT_MODE is set: it stays in the cell
         writes = operate(Keyboard(page))
         for theme in ("Light", "Dark"):
             page.evaluate(THEME, f"JupyterLab {theme}")
@@ -103,9 +116,35 @@ def test_the_live_view_is_operated_by_keyboard_alone(chromium: Path, tmp_path: P
                 Keyboard(page).press(*["ArrowLeft"] * 9)
                 Keyboard(page).wait_for(f"^Looking back at write {writes - 9} of {writes}, ")
             page.screenshot(path=harness.SCREENSHOTS / f"live-{theme.lower()}.png")
-    assert run.cell_errors == []
-    assert run.console_errors == []
-    assert run.outside_requests == []
+
+
+def test_where_sidecar_is_installed_the_live_view_opens_beside_the_notebook(
+    chromium: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sidecar")
+    monkeypatch.delenv("EPKIT_MODE", raising=False)
+    with opened(chromium, tmp_path, harness.Run([], [], [])) as page:
+        user = Keyboard(page)
+        user.wait_for("^Playing at once, at the present: 1 slice, 2 of 2 endpoints ready")
+        tab = page.locator(".lm-TabBar-tabLabel", has_text=re.compile("^svc/web$"))
+        assert (page.locator(".jp-Notebook .epkit-live").count(), tab.count()) == (0, 1)
+        notebook, view = page.locator(".jp-NotebookPanel").bounding_box(), page.locator(".epkit-live").bounding_box()
+        assert notebook is not None and view is not None
+        assert notebook["x"] + notebook["width"] <= view["x"]
+        page.locator(".epkit-live button").first.focus()
+        user.press("Space")
+        user.wait_for("^Paused")
+        user.tab_to("Write")
+        user.press("ArrowDown")
+        user.wait_for("^Looking back at write")
+        page.screenshot(path=harness.SCREENSHOTS / "live-sidecar.png")
+        page.evaluate(EXECUTE, 'get_ipython().user_ns["again"] = get_ipython().user_ns["cluster"].live("svc/web")')
+        page.evaluate(EXECUTE, 'get_ipython().display_formatter.format(get_ipython().user_ns["again"])')
+        user.wait_for("^Paused, at the present")  # the new view stands where the first one stood
+        page.wait_for_function("() => document.querySelectorAll('.epkit-live').length === 1")
+        page.evaluate(EXECUTE, 'get_ipython().user_ns["cluster"].close()')
+        page.wait_for_function("() => !document.querySelector('.epkit-live')")
+        tab.wait_for(state="detached")
 
 
 def operate(user: Keyboard) -> int:
@@ -138,6 +177,7 @@ def operate(user: Keyboard) -> int:
 
     user.tab_to("Speed")
     user.press("ArrowRight")  # × 0.5; the clock is paused, so nothing moves yet
+    user.wait_for("^From the next Play on: × 0.5. Paused")
     user.tab_to("Moment")
     user.press("ArrowLeft")
     user.wait_for("^Looking back at write")
@@ -154,6 +194,15 @@ def operate(user: Keyboard) -> int:
     user.wait_for("^Paused, at the present: 1 slice, 3 of 3 endpoints ready")
     user.press("ArrowLeft")
     user.wait_for("^Looking back")
+    user.tab_to("Write")
+    page.keyboard.press("ControlOrMeta+A")
+    page.keyboard.type("3")
+    user.press("Enter")
+    user.wait_for("^Looking back at write 3 of ")
+    user.press("ArrowUp")
+    user.wait_for("^Looking back at write 4 of ")
+    field = page.get_by_role("spinbutton", name="Write")  # what a screen reader hears of it: its label and the number
+    assert field.input_value() == "4"
     user.tab_to("Now")
     user.press("Enter")
     user.wait_for("^Paused, at the present")

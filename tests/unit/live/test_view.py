@@ -76,7 +76,13 @@ def test_where_sidecar_is_installed_it_is_shown_beside_the_notebook(
     assert beside.title == "svc/web"
     [shown] = beside.outputs
     assert shown["data"]["application/vnd.jupyter.widget-view+json"]["model_id"] == view._panel.root.model_id
-    view.close()
+    again, other = cluster.live("svc/web"), cluster.live("svc/kubernetes")
+    other._repr_mimebundle_()
+    again._repr_mimebundle_()  # as of a cell that is run again
+    titles = sorted(one.title for one in ipywidgets.widget._instances.values() if isinstance(one, Sidecar))
+    assert titles == ["svc/kubernetes", "svc/web"]
+    for one in (view, again, other):
+        one.close()
     assert widgets_open() == before
 
 
@@ -99,18 +105,20 @@ def test_it_is_made_of_texts_and_traits_alone(cluster: Cluster) -> None:
         "Button",
         "SelectionSlider",
         "FloatSlider",
+        "BoundedIntText",
     }
 
 
 def test_every_control_says_what_it_is(cluster: Cluster) -> None:
     panel = cluster.live("svc/web")._panel
-    controls = [panel.play, panel.step, panel.next, panel.speed, panel.moment, panel.now]
+    controls = [panel.play, panel.step, panel.next, panel.speed, panel.moment, panel.number, panel.now]
     assert [control.description for control in controls] == [
         "Pause",
         "Step",
         "Next write",
         "Speed",
         "Moment",
+        "Write",
         "Now",
     ]
     assert 'role="status"' in panel.status.value
@@ -226,7 +234,9 @@ def test_speed_holds_at_once_while_time_moves_and_waits_for_play_while_it_does_n
     panel.play.click()
     panel.speed.value = SPEEDS[-1]
     assert cluster.paused
+    assert Screen(view).status.startswith("From the next Play on: × 60. Paused, at the present")
     panel.play.click()
+    assert Screen(view).status.startswith("Playing × 60")
     assert (view._feed.clock, view._feed.speed) == ("realtime", SPEEDS[-1])
     panel.speed.value = SPEEDS[0]
     assert (view._feed.clock, view._feed.speed) == ("realtime", SPEEDS[0])
@@ -250,6 +260,25 @@ def test_the_slider_goes_back_to_every_write_and_to_the_present(cluster: Cluster
     assert screen.position == last
     assert screen.picture == cluster.show("svc/web").sentence
     assert "epkit-past" not in screen.panel.picture.value
+
+
+def test_the_number_beside_the_slider_goes_where_the_slider_goes(cluster: Cluster) -> None:
+    screen = Screen(cluster.live("svc/web"))
+    number, last = screen.panel.number, screen.length
+    assert (number.min, number.value, number.max) == (0, last, last)
+    number.value = 3
+    assert screen.position == 3
+    assert screen.status.startswith(f"Looking back at write 3 of {last}, +")
+    screen.slide_to(5)
+    assert number.value == 5
+    cluster.kubectl("scale deployment web --replicas=3")
+    assert number.value == 5 and number.max == screen.length > last
+    number.value = number.max
+    assert "at the present" in screen.status
+    cluster.kubectl("scale deployment web --replicas=4")
+    assert number.value == number.max == screen.length
+    number.value = 0
+    assert screen.status.startswith(f"Looking back, before write 1 of {screen.length}")
 
 
 def test_every_moment_is_as_the_story_tells_it(cluster: Cluster) -> None:
@@ -427,11 +456,11 @@ def test_after_a_compaction_it_begins_anew(cluster: Cluster) -> None:
 def test_a_view_of_a_service_without_a_past_has_nothing_to_slide_over(cluster: Cluster) -> None:
     cluster._plane.store.compact()
     screen = Screen(cluster.live("svc/web"))
-    assert screen.panel.moment.disabled
+    assert screen.panel.moment.disabled and screen.panel.number.disabled
     assert screen.rows == [["Nothing was written yet."]]
     assert "not changed since the story began" in screen.slices
 
 
 def test_the_state_of_the_widgets_can_be_sent(cluster: Cluster) -> None:
-    for name in ("root", "play", "step", "speed", "moment", "now", "slices"):
+    for name in ("root", "play", "step", "speed", "moment", "number", "now", "slices"):
         json.dumps(getattr(cluster.live("svc/web")._panel, name).get_state(drop_defaults=True), default=str)
