@@ -54,7 +54,7 @@ STYLE = f"""<style>
 .epkit-live th {{ background: {palette.HEAD}; }}
 .epkit-live .epkit-here td {{ background: {palette.HEAD}; font-weight: bold; }}
 .epkit-live .epkit-later td {{ background: {LATER_GROUND}; font-style: italic; }}
-.epkit-live button:focus-visible, .epkit-live .noUi-handle:focus-visible,
+.epkit-live button:focus-visible, .epkit-live input:focus-visible, .epkit-live .noUi-handle:focus-visible,
 .epkit-live .widget-html:focus-visible {{ outline: 3px solid {palette.BLUE}; outline-offset: 2px;
   box-shadow: 0 0 0 6px {palette.CARD}; z-index: 1; }}
 </style>"""
