@@ -3,7 +3,7 @@
     session = open_session(plane, "default", "web-0", "", ["curl", "-s", "http://web"])
     pause = session.advance()          # runs until it waits or ends
 
-:meth:`epkit.fake.plane.Plane.exec` drives a session to its end in process; :mod:`epkit.fake.websocket` drives one for
+:func:`execute` drives a session to its end in process; :mod:`epkit.fake.websocket` drives one for
 kubectl. Whoever drives it holds the loop's lock around :meth:`Session.advance`, and only there.
 
 Source: ``pkg/registry/core/pod/strategy.go`` (ExecLocation), ``pkg/kubelet/kubelet_pods.go`` (GetExec) and
@@ -31,8 +31,8 @@ from epkit.fake.wire import errors
 
 if TYPE_CHECKING:
     from epkit.fake.containers import Container
-    from epkit.fake.plane import Plane
     from epkit.fake.podworker import PodWorker
+    from epkit.fake.simulation import Simulation
 
 NOT_FOUND = 127
 
@@ -74,7 +74,7 @@ class PodNetwork:
         log: the servers that are asked write what they log.
     """
 
-    def __init__(self, plane: Plane, container: Container, log: bool = True) -> None:
+    def __init__(self, plane: Simulation, container: Container, log: bool = True) -> None:
         self._plane = plane
         self._container = container
         self._log = log
@@ -113,7 +113,7 @@ class PodNetwork:
             return HttpReply(400, "Client sent an HTTP request to an HTTPS server.\n")
         path = request.path.partition("?")[0]
         if path in ("/version", "/healthz", "/livez", "/readyz"):
-            answer = self._plane.http.handle("GET", path, "", {}, b"")
+            answer = self._plane.public(path)
             return HttpReply(answer.code, answer.body.decode(), {"Content-Type": answer.content_type})
         message = f'forbidden: User "system:anonymous" cannot get path "{path}"'
         body = orjson.dumps(errors.status(403, "Forbidden", message, {}), option=orjson.OPT_INDENT_2).decode()
@@ -128,7 +128,7 @@ class Session:
         pause: what it waits for: see :mod:`epkit.fake.commands.run`.
     """
 
-    def __init__(self, plane: Plane, container: Container, argv: Sequence[str], stdin: Input) -> None:
+    def __init__(self, plane: Simulation, container: Container, argv: Sequence[str], stdin: Input) -> None:
         self.container = container
         self.argv = list(argv)
         self.stdin = stdin
@@ -189,14 +189,14 @@ class Session:
 
 
 def open_session(
-    plane: Plane, namespace: str, pod: str, container: str, argv: Sequence[str], stdin: Input | None = None
+    plane: Simulation, namespace: str, pod: str, container: str, argv: Sequence[str], stdin: Input | None = None
 ) -> Session:
     """Start a command in a container. Call it with the loop's lock held.
 
     Raises:
         ApiError: there is no such pod or container, as the API server says it; :class:`NotStarted` as the node does.
     """
-    obj = pod_of(plane.api, namespace, pod)
+    obj = pod_of(plane.store, namespace, pod)
     name = container_of(obj, container)
     if not argv:
         raise errors.bad_request("you must specify at least 1 command for the container")
@@ -219,7 +219,23 @@ def open_session(
     return Session(plane, found, argv, stdin or Input())
 
 
-def run_to_end(plane: Plane, session: Session, sleep: Callable[[float], None] | None = None) -> Executed:
+def execute(
+    plane: Simulation,
+    namespace: str,
+    pod: str,
+    container: str,
+    argv: Sequence[str],
+    stdin: str = "",
+    sleep: Callable[[float], None] | None = None,
+) -> Executed:
+    """Run a command in a container to its end; see :meth:`epkit.fake.plane.Plane.exec`."""
+    with plane.loop.lock:
+        plane.pace.before(plane.loop)
+        session = open_session(plane, namespace, pod, container, argv, Input(stdin))
+    return run_to_end(plane, session, sleep)
+
+
+def run_to_end(plane: Simulation, session: Session, sleep: Callable[[float], None] | None = None) -> Executed:
     """Drive a session in process. `sleep` passes seconds of the wall's clock, where time runs with it.
 
     Raises:
@@ -238,7 +254,7 @@ def run_to_end(plane: Plane, session: Session, sleep: Callable[[float], None] | 
         _pass(plane, session, sleep)
 
 
-def _pass(plane: Plane, session: Session, sleep: Callable[[float], None] | None) -> None:
+def _pass(plane: Simulation, session: Session, sleep: Callable[[float], None] | None) -> None:
     seconds, name = session.pause, " ".join(session.argv)
     if seconds is None or math.isinf(seconds):
         raise EpkitError(f"`{name}` never ends by itself, so its result cannot be had.")

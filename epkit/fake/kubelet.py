@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from epkit.client import Client
 from epkit.errors import ApiError, EpkitError
 from epkit.fake import podstatus
 from epkit.fake.containers import Container
@@ -37,6 +38,7 @@ class NodeState:
     """A simulated node and what its kubelet remembers."""
 
     spec: NodeSpec
+    client: Client
     recorder: Recorder
     stopped: bool = False
     workers: dict[str, PodWorker] = field(default_factory=dict)
@@ -139,10 +141,15 @@ class KubeletSim(Controller):
     def add_node(self, spec: NodeSpec) -> None:
         """Add a node; it is registered when the kubelet is started, or at once if it runs."""
         number = spec.number or len(self.nodes) + 1
-        recorder = Recorder(self.client, self.kit.loop, "kubelet", host=spec.name)
-        self.nodes[spec.name] = NodeState(replace(spec, number=number), recorder)
+        client = self.client_of(spec.name)
+        recorder = Recorder(client, self.kit.loop, "kubelet", host=spec.name)
+        self.nodes[spec.name] = NodeState(replace(spec, number=number), client, recorder)
         if self._running:
             self._register(self.nodes[spec.name])
+
+    def client_of(self, node: str) -> Client:
+        """The client in the name of a node's kubelet. The built-in cluster asks nobody who he is: one does for all."""
+        return self.client
 
     def start(self, node: str | None = None) -> None:
         """Start the kubelets of all nodes, or again the one that was stopped."""
@@ -181,10 +188,10 @@ class KubeletSim(Controller):
     def _register(self, state: NodeState) -> None:
         """Create the Node, or tell the API server that it is well again; then renew its lease."""
         now = self.clock.timestamp()
-        found = self.client.find("nodes", state.name)
+        found = state.client.find("nodes", state.name)
         state.reported_at = self.clock.now
         if found is None:
-            created = self.client.create("nodes", node_object(state.spec, now))
+            created = state.client.create("nodes", node_object(state.spec, now))
             if condition(created, "Ready") is None:  # a server that does not take a status with a new node
                 self._patch_node(state, node_status(state.spec, now))
         else:
@@ -209,29 +216,32 @@ class KubeletSim(Controller):
         self._patch_node(state, status)
 
     def _patch_node(self, state: NodeState, status: Obj) -> None:
-        self.client.patch("nodes", state.name, {"status": status}, subresource="status")
+        state.client.patch("nodes", state.name, {"status": status}, subresource="status")
 
     def _heartbeat(self) -> None:
         for state in self.nodes.values():
             if state.stopped:
                 continue
-            self._renew(state)
-            if self.clock.now - state.reported_at >= STATUS_REPORT:
-                found = self.client.find("nodes", state.name)
-                if found is not None:
-                    self._report_node(state, found)
+            try:
+                self._renew(state)
+                if self.clock.now - state.reported_at >= STATUS_REPORT:
+                    found = state.client.find("nodes", state.name)
+                    if found is not None:
+                        self._report_node(state, found)
+            except ApiError as error:  # the next heartbeat tries again
+                self.log(f"failed to report on {state.name}: {error}")
 
     def _renew(self, state: NodeState) -> None:
         now = self.clock.micro_timestamp()
         try:
-            self.client.patch("leases", state.name, {"spec": {"renewTime": now}}, LEASE_NAMESPACE)
+            state.client.patch("leases", state.name, {"spec": {"renewTime": now}}, LEASE_NAMESPACE)
         except ApiError as error:
             if error.reason != "NotFound":
                 self.log(f"failed to update lease of {state.name}: {error}")
                 return
-            node = self.client.find("nodes", state.name)
+            node = state.client.find("nodes", state.name)
             if node is not None:
-                self.client.create("leases", lease_object(node, LEASE_NAMESPACE, now))
+                state.client.create("leases", lease_object(node, LEASE_NAMESPACE, now))
 
     # -- pods ------------------------------------------------------------------------------------------------------
 
@@ -307,8 +317,12 @@ class KubeletSim(Controller):
         return files(worker.pod, worker.ip)
 
     def record(self, worker: PodWorker, type: str, reason: str, message: str, path: str) -> None:
-        if not worker.node.stopped:
+        if worker.node.stopped:
+            return
+        try:
             worker.node.recorder.event(worker.pod, type, reason, message, path)
+        except ApiError as error:  # events are best effort
+            self.log(f"failed to record {reason} of pod {worker.key}: {error}")
 
     def report(self, worker: PodWorker) -> None:
         """Have the pod's status sent, together with all others that change at this moment (``syncBatch``)."""
@@ -333,7 +347,8 @@ class KubeletSim(Controller):
         if worker is None or worker.node.stopped:
             return
         name, namespace = name_of(worker.pod), namespace_of(worker.pod)
-        live = self.client.find("pods", name, namespace)
+        client = worker.node.client
+        live = client.find("pods", name, namespace)
         if live is None or uid_of(live) != worker.uid:
             self._drop(worker)
             return
@@ -341,10 +356,10 @@ class KubeletSim(Controller):
         worker.reported = live.get("status")
         if status != worker.reported:
             patch = {"metadata": {"uid": worker.uid}, "status": status}
-            live = self.client.patch("pods", name, patch, namespace, subresource="status")
+            live = client.patch("pods", name, patch, namespace, subresource="status")
             worker.reported = live.get("status")
         if worker.finished and worker.terminating:
-            self.client.delete("pods", name, namespace, grace=0, uid=worker.uid)
+            client.delete("pods", name, namespace, grace=0, uid=worker.uid)
 
 
 __all__ = ["KubeletSim", "NodeSpec", "NodeState"]

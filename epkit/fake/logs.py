@@ -17,7 +17,7 @@ from epkit.fake.pods import container_of, pod_of
 from epkit.fake.wire import errors
 
 if TYPE_CHECKING:
-    from epkit.fake.plane import Plane
+    from epkit.fake.simulation import Simulation
 
 Line = tuple[float, str]
 
@@ -82,13 +82,13 @@ class LogOptions:
         return data if self.limit_bytes is None else data[: self.limit_bytes]
 
 
-def container_for(plane: Plane, namespace: str, pod: str, options: LogOptions) -> Container | None:
+def container_for(plane: Simulation, namespace: str, pod: str, options: LogOptions) -> Container | None:
     """The container whose log is meant; None for a pod that is on no node yet, whose log is empty.
 
     Raises:
         ApiError: there is none, or it has not written anything yet; what the API server or the kubelet says.
     """
-    obj = pod_of(plane.api, namespace, pod)
+    obj = pod_of(plane.store, namespace, pod)
     name = container_of(obj, options.container)
     node = obj["spec"].get("nodeName")
     if not node:

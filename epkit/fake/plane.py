@@ -16,6 +16,7 @@ from epkit.client import Client
 from epkit.fake import addons, controllers, podaccess
 from epkit.fake.api import Api
 from epkit.fake.clock import Clock
+from epkit.fake.controllers.apiserver_services import KubernetesServiceController
 from epkit.fake.controllers.framework import Controller
 from epkit.fake.http import Http, Response
 from epkit.fake.kubelet import KubeletSim, NodeSpec
@@ -138,6 +139,16 @@ class Plane:
             self.pace.after(self.loop)
         self._changed()
 
+    @property
+    def api_server(self) -> tuple[str, int]:
+        """The address and the port that the Service ``kubernetes`` leads to."""
+        known = {**KubernetesServiceController.flags, **self.flags.get(KubernetesServiceController.name, {})}
+        return known["advertise_address"], known["secure_port"]
+
+    def public(self, path: str) -> Response:
+        """The answer to a GET by somebody who does not say who he is."""
+        return self.http.handle("GET", path, "", {}, b"")
+
     # -- containers ------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -168,13 +179,9 @@ class Plane:
         >>> plane.exec("default", "web-0", "", ["hostname"]).stdout
         'web-0\\n'
         """
-        from epkit.fake.commands.run import Input
-        from epkit.fake.exec import open_session, run_to_end
+        from epkit.fake.exec import execute
 
-        with self.loop.lock:
-            self.pace.before(self.loop)
-            session = open_session(self, namespace, pod, container, argv, Input(stdin))
-        return run_to_end(self, session, sleep)
+        return execute(self, namespace, pod, container, argv, stdin, sleep)
 
     def _check_by_command(self, container: Container, argv: list[str]) -> tuple[int, str]:
         from epkit.fake.probeshell import check

@@ -16,16 +16,16 @@ from epkit.fake.requests import Route
 from epkit.fake.wire import errors
 
 if TYPE_CHECKING:
-    from epkit.fake.plane import Plane
+    from epkit.fake.simulation import Simulation
 
 NAMES = ("attach", "exec", "log", "portforward", "proxy")
 TEXT = "text/plain"
 
 
 class PodAccess:
-    """Answers for the nodes of a plane."""
+    """Answers for simulated nodes."""
 
-    def __init__(self, plane: Plane) -> None:
+    def __init__(self, plane: Simulation) -> None:
         self._plane = plane
 
     def answer(
@@ -41,7 +41,7 @@ class PodAccess:
             if method != "GET":
                 raise errors.method_not_allowed()
             return self._log(route, query, notify)
-        pod = pod_of(self._plane.api, route.namespace, route.name)
+        pod = pod_of(self._plane.store, route.namespace, route.name)
         if route.subresource in ("exec", "attach"):
             container_of(pod, query.get("container", ""))
         raise refusal(route.subresource, headers)

@@ -5,18 +5,14 @@ Source: ``pkg/registry/core/pod/strategy.go`` (validateContainer) of Kubernetes 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from epkit.fake.simulation import Objects
 from epkit.fake.wire import errors
 from epkit.objects import Obj, name_of
 
-if TYPE_CHECKING:
-    from epkit.fake.api import Api
 
-
-def pod_of(api: Api, namespace: str, name: str) -> Obj:
+def pod_of(store: Objects, namespace: str, name: str) -> Obj:
     """The pod. Raises the API server's 404."""
-    pod = api.store.get("pods", namespace, name)
+    pod = store.get("pods", namespace, name)
     if pod is None:
         raise errors.not_found("pods", name)
     return pod

@@ -19,13 +19,13 @@ from epkit.fake.exec import PodNetwork
 
 if TYPE_CHECKING:
     from epkit.fake.containers import Container
-    from epkit.fake.plane import Plane
+    from epkit.fake.simulation import Simulation
 
 #: seconds that a probe may take when it says nothing else
 TIMEOUT = 1.0
 
 
-def check(plane: Plane, container: Container, argv: list[str]) -> tuple[int, str]:
+def check(plane: Simulation, container: Container, argv: list[str]) -> tuple[int, str]:
     """The exit code and the output of a probe's command."""
     command = commands.find(argv[0])
     if command is None or not container.image.tools or not _known(argv):

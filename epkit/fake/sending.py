@@ -1,4 +1,4 @@
-"""Many requests from one place of the built-in cluster: what :meth:`epkit.cluster.Cluster.request` does there."""
+"""Many requests from one place of simulated nodes: what :meth:`epkit.cluster.Cluster.request` does there."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from epkit.fake.webservers import HttpRequest
 from epkit.traffic import FAILED, REFUSED, TIMED_OUT, UNRESOLVED, Response, Responses
 
 if TYPE_CHECKING:
-    from epkit.fake.plane import Plane
+    from epkit.fake.simulation import Simulation
 
 AGENT = "epkit"
 
 
-def send(plane: Plane, source: Source, url: str, n: int, over: float = 0.0) -> Responses:
+def send(plane: Simulation, source: Source, url: str, n: int, over: float = 0.0) -> Responses:
     """Send `n` requests, each on a connection of its own, spread evenly over so many seconds of virtual time.
 
     Without `over` they all happen at the same moment. A request that nobody answers does not hold up the next.
@@ -46,7 +46,7 @@ def send(plane: Plane, source: Source, url: str, n: int, over: float = 0.0) -> R
     return Responses(url, f"pod {pod}" if pod else f"a client on {source.node}", source.node, zone, items)
 
 
-def _one(plane: Plane, source: Source, url: Url) -> Response:
+def _one(plane: Simulation, source: Source, url: Url) -> Response:
     now = plane.clock.now
     found = _resolved(plane, source, url.host)
     last = Response(UNRESOLVED, at=now)
@@ -67,7 +67,7 @@ def _one(plane: Plane, source: Source, url: Url) -> Response:
     return last
 
 
-def _resolved(plane: Plane, source: Source, host: str) -> Found:
+def _resolved(plane: Simulation, source: Source, host: str) -> Found:
     """The addresses of a name, by the pod's own files where it is one. Nobody waits: a DNS server is there or not."""
     worker = plane.kubelet.worker(*source.pod.split("/")) if source.pod else None
     read = worker.main[0].read if worker is not None else {"/etc/resolv.conf": resolv_conf(source.namespace)}.get

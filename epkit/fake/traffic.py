@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from epkit.errors import EpkitError
-from epkit.fake.controllers.apiserver_services import KubernetesServiceController
 from epkit.fake.dns import Dns, Reply
 from epkit.proxy import Proxy, ProxyError, Walk
 
 if TYPE_CHECKING:
     from epkit.fake.containers import Container
-    from epkit.fake.plane import Plane
     from epkit.fake.podworker import PodWorker
+    from epkit.fake.simulation import Simulation
 
 #: How a connection ends. `REFUSED`: a reset, or an ICMP error, at once. `TIMED_OUT`: nothing comes back.
 #: `UNREACHABLE`: the client has no way to an address of that family.
@@ -69,16 +68,14 @@ class Connection:
 
 
 class Traffic:
-    """The network between the simulated nodes of a plane."""
+    """The network between simulated nodes."""
 
-    def __init__(self, plane: Plane, mode: str = "iptables") -> None:
+    def __init__(self, plane: Simulation, mode: str = "iptables") -> None:
         self._plane = plane
         self._mode = mode
         self._proxies: dict[tuple[str, str], tuple[Proxy, int]] = {}
         self.dns = Dns(plane.client("coredns"))
-        api = plane.flags.get(KubernetesServiceController.name, {})
-        known = {**KubernetesServiceController.flags, **api}
-        self.api_server = (known["advertise_address"], known["secure_port"])
+        self.api_server = plane.api_server
 
     # -- where from ------------------------------------------------------------------------------------------------
 
