@@ -64,7 +64,7 @@ REASONS: dict[str, str] = {
     "HintsIgnored": "one endpoint without hints makes kube-proxy ignore all",
     "HintsKeepTrafficAway": "hints keep an endpoint for zones or nodes from which nothing comes",
     "ZoneOverload": "a zone has many nodes and few endpoints",
-    "TopologyAnnotation": "an old annotation asks for hints",
+    "TopologyAnnotation": "an annotation asks for hints: an old one, one too many, or one for few endpoints",
     "InternalTrafficPolicyLocal": "nodes without an endpoint of their own drop traffic from inside",
     "ExternalTrafficPolicyLocal": "nodes without an endpoint of their own drop traffic from outside",
     "HeadlessPort": "a headless Service translates no ports",

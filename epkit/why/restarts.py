@@ -146,5 +146,5 @@ def _started(pod: Obj) -> float | None:
 def _moment(text: object) -> float | None:
     try:
         return datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError, OSError):  # none, or one that no clock shows
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from epkit.objects import Obj, annotations_of, controller_of, labels_of, name_of, namespace_of
@@ -10,6 +11,7 @@ from epkit.why import nearest
 from epkit.why.case import (
     CONTROLLER,
     MIRRORING,
+    ZONE,
     Case,
     in_other_namespace,
     is_ready,
@@ -262,6 +264,16 @@ def too_broad(case: Case) -> Iterator[Finding]:
         )
 
 
+def _zones_with_few(case: Case) -> list[str]:
+    """The zones of nodes with fewer than three ready endpoints, in words, where endpoints have hints at all."""
+    ready = [row for row in case.rows if row.ready]
+    if case.pod is not None or not any((row.endpoint.get("hints") or {}).get("forZones") for row in ready):
+        return []
+    endpoints = Counter(str(row.endpoint.get("zone", "")) for row in ready)
+    zones = sorted({labels_of(node)[ZONE] for node in case.workers if labels_of(node).get(ZONE)})
+    return [f"{zone} has {endpoints[zone]}" for zone in zones if endpoints[zone] < 3]
+
+
 def topology_annotation(case: Case) -> Iterator[Finding]:
     """The annotations for hints: the old spelling, and both ways at once."""
     annotations = annotations_of(case.service)
@@ -277,6 +289,11 @@ def topology_annotation(case: Case) -> Iterator[Finding]:
         )
     elif used == old:
         means = "This spelling is deprecated. Use spec.trafficDistribution, or service.kubernetes.io/topology-mode."
+    elif auto and (few := _zones_with_few(case)):
+        means = (
+            "Auto has written hints, and takes them back when endpoints and nodes are out of balance. Three endpoints "
+            f"a zone keep them; {listed(few)}. spec.trafficDistribution: PreferSameZone has no such thresholds."
+        )
     else:
         return
     yield case.finding(

@@ -163,6 +163,19 @@ def the_old_annotation(on: Stage) -> Ask:
     on.kubectl("annotate service web service.kubernetes.io/topology-aware-hints=Auto")
 
 
+@first("TopologyAnnotation", "note")
+def auto_with_few_endpoints_in_a_zone(on: Stage) -> Ask:
+    on.web(6)
+    on.kubectl("annotate service web service.kubernetes.io/topology-mode=Auto")
+
+
+@first("TopologyAnnotation", "note")
+def both_ways_to_ask_for_hints(on: Stage) -> Ask:
+    on.web(12)
+    on.patch("services", "web", "{spec: {trafficDistribution: PreferSameZone}}")
+    on.kubectl("annotate service web service.kubernetes.io/topology-mode=Auto")
+
+
 @first("ExternalTrafficPolicyLocal", "note")
 def a_load_balancer_that_asks_the_nodes(on: Stage) -> Ask:
     on.web(1, "--port=80 --type=LoadBalancer")

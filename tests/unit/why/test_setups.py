@@ -146,6 +146,13 @@ def test_hints_that_leave_nobody_out(stage: Stage) -> None:
     nothing(stage.why("svc/web"))
 
 
+def test_auto_with_enough_endpoints_in_every_zone(stage: Stage) -> None:
+    stage.web(12)
+    stage.kubectl("annotate service web service.kubernetes.io/topology-mode=Auto")
+    assert "forZones" in str(stage.slices())
+    nothing(stage.why("svc/web"))
+
+
 def test_peers_that_are_published_before_they_are_ready(stage: Stage) -> None:
     stage.apply("""
 apiVersion: v1
