@@ -291,8 +291,8 @@ def topology_annotation(case: Case) -> Iterator[Finding]:
         means = "This spelling is deprecated. Use spec.trafficDistribution, or service.kubernetes.io/topology-mode."
     elif auto and (few := _zones_with_few(case)):
         means = (
-            "Auto has written hints, and takes them back when endpoints and nodes are out of balance. Three endpoints "
-            f"a zone keep them; {listed(few)}. spec.trafficDistribution: PreferSameZone has no such thresholds."
+            "Auto has written hints, and takes them back when endpoints and nodes are out of balance. With three or "
+            f"more in every zone that is rare; here {listed(few)}. spec.trafficDistribution: PreferSameZone has no such thresholds."
         )
     else:
         return
