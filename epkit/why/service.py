@@ -292,8 +292,8 @@ def topology_annotation(case: Case) -> Iterator[Finding]:
     elif auto and (few := _zones_with_few(case)):
         means = (
             "Auto has written hints, and takes them back when endpoints and nodes are out of balance. With three or "
-            f"more in every zone that is rare; here {listed(few)}. spec.trafficDistribution: PreferSameZone has no such "
-            "thresholds."
+            f"more in every zone that is rare; here {listed(few)}. spec.trafficDistribution: PreferSameZone has no "
+            "such thresholds."
         )
     else:
         return
