@@ -107,6 +107,10 @@ class Cluster:
         """Where commands work that name no namespace: ``default``; on a live cluster the chapter's own."""
         return self.target.namespace
 
+    def own(self, namespace: str) -> str:
+        """The name here of a namespace that the course names: ``ex-4-1`` is ``epkit-ann-4-1`` on a live cluster."""
+        return self.target.real(namespace)
+
     @property
     def nodes(self) -> list[str]:
         """The names of the nodes that take ordinary pods, in order."""

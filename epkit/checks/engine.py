@@ -36,7 +36,7 @@ def start(chapter: str) -> Cluster:
     with cluster.target.together():
         script.run(found.setup, cluster, strict=True)
         for exercise in found.exercises:
-            if not (exercise.after or exercise.late):
+            if not (exercise.after or exercise.late or _lacking(exercise, cluster)):
                 prepare(exercise, cluster)
     if found.show:
         _display(cluster.show(found.show))
@@ -72,6 +72,8 @@ def check(id: str) -> Card:
     """Look whether an exercise's goal is reached, and say what was seen."""
     exercise = exercise_of(str(id))
     cluster = _connected(exercise)
+    if lacking := _lacking(exercise, cluster):
+        return Card("○", f"{exercise.id} not here", lacking)
     if os.environ.get("EPKIT_MODE") == "solve":
         script.run(exercise.solution, cluster)
     verdict = look(exercise, cluster)
@@ -80,6 +82,17 @@ def check(id: str) -> Card:
     if not verdict.ok:
         return Card("✖", f"{exercise.id} not yet", verdict.saw)
     return Card("✔", f"{exercise.id} done", verdict.saw + _remember(exercise))
+
+
+def _lacking(exercise: Exercise, cluster: Cluster) -> str:
+    """Why an exercise cannot be on this cluster; empty where it can."""
+    from epkit.targets.base import POWERS
+
+    lacking = [power for power in exercise.needs if power not in cluster.target.powers]
+    if not lacking:
+        return ""
+    what = f"{cluster.target.name} clusters cannot {POWERS[lacking[0]]}"
+    return f"{what}, which this exercise needs. The built-in one can."
 
 
 def _remember(exercise: Exercise) -> str:
@@ -130,6 +143,8 @@ def again(id: str) -> Card:
     """Put one exercise back to its start. A stage of an incident starts with the earlier stages solved."""
     exercise = exercise_of(str(id))
     cluster = _connected(exercise)
+    if lacking := _lacking(exercise, cluster):
+        return Card("○", f"{exercise.id} not here", lacking)
     with cluster.target.together():
         prepare(exercise, cluster)
     start = f"when {exercise.after} was solved" if exercise.after else "at the start"

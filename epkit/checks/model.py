@@ -51,6 +51,7 @@ class Exercise:
         after: the exercise that this one goes on from, for the stages of one incident: it works in that one's
             namespace, and its start state is that one's solved state.
         late: its start state is made by ``again`` alone, when the learner opens it, and not with the chapter's.
+        needs: powers of the target without which it cannot be (:data:`epkit.targets.base.POWERS`).
     """
 
     id: str
@@ -62,6 +63,7 @@ class Exercise:
     setup: str = ""
     after: str = ""
     late: bool = False
+    needs: tuple[str, ...] = ()
 
     @property
     def namespace(self) -> str:

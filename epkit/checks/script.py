@@ -6,6 +6,7 @@ Lines that start with ``%kubectl`` are commands. A block that starts with ``%%ku
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from epkit.errors import EpkitError
@@ -23,7 +24,7 @@ def run(script: str, cluster: Cluster, *, strict: bool = False) -> str:
         strict: stop at a command that fails, with an error; a start state must not be half made.
     """
     printed = []
-    for cell in cells(script):
+    for cell in cells(_here(script, cluster)):
         if cell.startswith("%%kubectl"):
             command, _, body = cell.partition("\n")
             printed.append(_kubectl(command.removeprefix("%%kubectl").strip(), cluster, body, strict))
@@ -37,6 +38,14 @@ def run(script: str, cluster: Cluster, *, strict: bool = False) -> str:
                 python.append(line)
         _python(python, cluster)
     return "".join(printed)
+
+
+def _here(script: str, cluster: Cluster) -> str:
+    """The script with the names that this cluster's nodes have: the course calls them node-1, node-2 and so on."""
+    if not re.search(r"\bnode-[1-9]\b", script):
+        return script
+    nodes = dict(enumerate(cluster.nodes, 1))
+    return re.sub(r"\bnode-([1-9])\b", lambda match: nodes.get(int(match[1]), match[0]), script)
 
 
 def cells(script: str) -> list[str]:

@@ -29,7 +29,7 @@ POWERS = {
     "pause": "stop or speed up time",
     "controllers": "stop, start and slow down single controllers",
     "kubelets": "stop and start the kubelet of a node",
-    "nodes": "change its nodes",
+    "everywhere": "be written to outside the namespaces of the course",
     "crowd": "hold a thousand pods",
     "history": "tell what was written before you connected",
     "story": "tell what was written, by whom and when",

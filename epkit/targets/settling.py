@@ -108,7 +108,7 @@ def on_its_way(pod: Obj, now: float) -> str:
     """
     status = pod.get("status") or {}
     if pod["metadata"].get("deletionTimestamp"):
-        return "is terminating"
+        return ""  # it may take its time on purpose; whoever wants it gone waits with `kubectl delete`
     if status.get("phase") in ("Succeeded", "Failed") or stuck_because(pod):
         return ""
     containers = status.get("containerStatuses") or []
@@ -150,7 +150,7 @@ def _counted(names: list[str], state: str) -> str:
     if len(names) == 1:
         return f"pod {names[0]} {state}"
     shown = ", ".join(sorted(names)[:3])
-    state = {"is terminating": "are terminating", "starts": "start", "waits for a node": "wait for a node"}.get(
+    state = {"starts": "start", "waits for a node": "wait for a node"}.get(
         state, "run and are not ready yet"
     )
     more = "" if len(names) <= 3 else f" and {len(names) - 3} more"

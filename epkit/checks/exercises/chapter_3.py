@@ -162,6 +162,7 @@ spec:
         ),
         Exercise(
             id="3.2",
+            needs=("controllers",),
             goal="All ten ready endpoints of depot stand in one slice of the controller's, with port 80.",
             check=_packed,
             hints=(
