@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 AGENT = "epkit"
 
 
+def source_of(plane: Simulation, namespace: str, from_pod: str, from_node: str) -> Source:
+    """Where requests come from: a pod, or a client on a node, the first one if neither is named.
+
+    Raises:
+        EpkitError: there is no such pod or node.
+    """
+    nodes, traffic = plane.kubelet.nodes, plane.traffic
+    if not nodes:
+        raise EpkitError("This cluster has no nodes, so there is nowhere to send from. Connect with nodes=3.")
+    if from_pod:
+        return traffic.from_pod(namespace, from_pod)
+    return traffic.from_node(from_node or next(iter(nodes)), namespace)
+
+
 def send(plane: Simulation, source: Source, url: str, n: int, over: float = 0.0) -> Responses:
     """Send `n` requests, each on a connection of its own, spread evenly over so many seconds of virtual time.
 

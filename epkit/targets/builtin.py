@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from epkit.client import Client
-from epkit.errors import EpkitError
 from epkit.fake.plane import EPOCH, Plane
 from epkit.fake.transports import InProcess, WithExec
 from epkit.targets.base import POWERS, Target, given
@@ -113,16 +112,9 @@ class BuiltIn(Target):
         return self._plane.exec(namespace, pod, container, words, stdin, time.sleep)
 
     def request(self, url: str, namespace: str, from_pod: str, from_node: str, n: int, over: float) -> Responses:
-        from epkit.fake.sending import send
+        from epkit.fake.sending import send, source_of
 
-        nodes, traffic = self._plane.kubelet.nodes, self._plane.traffic
-        if not nodes:
-            raise EpkitError("This cluster has no nodes, so there is nowhere to send from. Connect with nodes=3.")
-        if from_pod:
-            source = traffic.from_pod(namespace, from_pod)
-        else:
-            source = traffic.from_node(from_node or next(iter(nodes)), namespace)
-        return send(self._plane, source, url, n, over)
+        return send(self._plane, source_of(self._plane, namespace, from_pod, from_node), url, n, over)
 
     def close(self) -> None:
         if self._server is not None:

@@ -19,7 +19,7 @@ from epkit.errors import EpkitError
 from epkit.objects import Obj
 
 if TYPE_CHECKING:
-    from kubernetes.client import ApiClient
+    from kubernetes.client import ApiClient, Configuration
     from urllib3 import BaseHTTPResponse
 
 #: Seconds to connect, and to wait for the next bytes of an answer.
@@ -40,6 +40,9 @@ class HttpTransport:
 
     Both verbs raise :class:`epkit.errors.EpkitError` when the server does not answer.
     """
+
+    #: who asks: the first part of it is the field manager of what is written
+    agent = "epkit"
 
     def __init__(self, api: ApiClient, namespace: str = "default") -> None:
         self.api = api
@@ -65,7 +68,12 @@ class HttpTransport:
             if chosen is None:
                 there = ", ".join(sorted(str(one["name"]) for one in contexts)) or "none"
                 raise EpkitError(f"The kubeconfig has no context {context}. There are: {there}.")
-            api = config.new_client_from_config(config_file=file, context=chosen["name"], persist_config=False)
+            api = config.new_client_from_config(
+                config_file=file,
+                context=chosen["name"],
+                persist_config=False,
+                client_configuration=without_proxy_here(),
+            )
         except (config.ConfigException, yaml.YAMLError, OSError, TypeError, ValueError, KeyError) as error:
             raise EpkitError(
                 f"No kubeconfig can be used ({' '.join(str(error).split())}). Name one with --kubeconfig or "
@@ -139,7 +147,7 @@ class HttpTransport:
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
 
-        headers["User-Agent"] = "epkit"
+        headers["User-Agent"] = self.agent
         self.api.update_params_for_auth(headers, [], ["BearerToken"], path, method, data)
         url = self.server + path + (f"?{urlencode(query)}" if query else "")
         try:
@@ -160,6 +168,15 @@ class HttpTransport:
         return EpkitError(
             f"The cluster at {self.server} does not answer: {reason}. See that it runs, and that kubectl reaches it."
         )
+
+
+def without_proxy_here() -> Configuration:
+    """A configuration of the official client that asks this machine itself past any proxy, as kubectl does."""
+    from kubernetes.client import Configuration
+
+    configuration = Configuration()
+    configuration.no_proxy = ",".join(filter(None, ["127.0.0.1", "localhost", "::1", configuration.no_proxy]))
+    return configuration
 
 
 def _decoded(response: BaseHTTPResponse) -> Any:
