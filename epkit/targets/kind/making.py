@@ -18,7 +18,7 @@ from epkit.targets.images import LAB_IMAGE
 from epkit.targets.kind import made, meanings, needs
 from epkit.targets.kind.made import CONTEXT, NAME, Made, Node
 from epkit.targets.kind.needs import Engine
-from epkit.targets.kind.programs import Done, Programs, Step, say, step
+from epkit.targets.kind.programs import Done, Programs, Step, TookTooLong, say, step
 
 #: seconds: a pull over a slow line, kind's own work, nodes and system pods coming up, one short command
 PULL, CREATE, READY, SHORT = 1800, 900, 300, 60
@@ -155,7 +155,7 @@ class Making:
         except BaseException as error:
             with self._programs.signals.shield():
                 if not isinstance(error, _Foreign):
-                    self._remove(late=True)
+                    self._remove(late=isinstance(error, KeyboardInterrupt | TookTooLong))
                 made.forget()
             raise
         begun.complete = True

@@ -16,7 +16,8 @@ SYSCTL = "sudo sysctl fs.inotify.max_user_watches=524288 fs.inotify.max_user_ins
 _LAST_LINES = 8
 
 _INOTIFY = (
-    r"[Tt]oo many open files|failed to create fsnotify watcher|Failed to (allocate manager|create inotify) object",
+    r"[Tt]oo many open files|failed to create fsnotify watcher|inotify_add_watch"
+    r"|Failed to (allocate manager|create inotify) object",
     f"A node ran out of inotify watches, of which Linux gives each user few. Run `{SYSCTL}`, then run the command "
     "again (to keep it, write both into /etc/sysctl.d/; with Docker Desktop or WSL do it inside of its machine).",
 )

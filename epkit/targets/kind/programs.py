@@ -35,6 +35,10 @@ def say(text: str) -> None:
     print(f"epkit: {text}", file=sys.stderr, flush=True)
 
 
+class TookTooLong(EpkitError):
+    """A program was ended because its time was over."""
+
+
 class Signals:
     """What a person asks for while a cluster is being made.
 
@@ -163,7 +167,8 @@ class Programs:
             on_look: called again and again while it runs, with the seconds so far.
 
         Raises:
-            EpkitError: it cannot be started, or took too long.
+            EpkitError: it cannot be started.
+            TookTooLong: it was ended after `limit`.
             KeyboardInterrupt: somebody asked for the end. The program has ended then.
         """
         with self.log.open("a", encoding="utf-8") as log:
@@ -197,7 +202,7 @@ class Programs:
                     self.signals.check()
                     passed = time.monotonic() - begin
                     if passed > limit:
-                        raise EpkitError(
+                        raise TookTooLong(
                             f"`{' '.join(words[:3])}` was not done after {limit:.0f} s. Its output is in {self.log}; "
                             "see whether the machine or the network is very busy, then run the command again."
                         )
@@ -206,7 +211,8 @@ class Programs:
                         step.beat()
                     if on_look is not None:
                         on_look(passed)
-                    time.sleep(LOOK)
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(LOOK)
             except BaseException:
                 _end(process)
                 raise
