@@ -21,8 +21,9 @@ from epkit.objects import name_of
 from epkit.story import Story
 from epkit.targets import learner as learners
 from epkit.targets.base import Target
+from epkit.targets.guard import Guard, guard_streams
 from epkit.targets.http import HttpTransport
-from epkit.targets.own import Guard, Own
+from epkit.targets.own import Own
 from epkit.targets.recorder import Recorder
 from epkit.targets.sender import Sender
 from epkit.targets.settling import LONGEST, Settling
@@ -73,8 +74,9 @@ class Live(Target):
         self.own = Own(Client(self._bare), self.learner, known.user if known else learners.user())
         self._http = LiveTransport.from_kubeconfig(file, context)
         self._http.run = self.exec
-        self._guard = Guard(self._http.api.rest_client.pool_manager, self.own, why_not)
+        self._guard = Guard(self._http.api.rest_client.pool_manager, self.own, self._http.server, why_not)
         self._http.api.rest_client.pool_manager = self._guard
+        guard_streams(self._http.api, self._guard)
         self.transport = self._http
         self.client = Client(self.transport)
         self._recorder = Recorder(Client(self._bare), self._of_interest)
@@ -158,7 +160,7 @@ class Live(Target):
         """Go into a chapter's namespace, empty: what is left of an earlier run is deleted first."""
         self.own.enter(chapter)
         self.namespace = self.own.namespace
-        self.remove(self.own.of_chapter(chapter))
+        self.remove(self.own.left(chapter))
         self.own.ensure()
 
     def remove(self, namespaces: Sequence[str]) -> None:
@@ -184,7 +186,8 @@ class Live(Target):
             self._recorder.wait(0.5)
 
     def _still_there(self, namespace: str) -> bool:
-        return Client(self._bare).find("namespaces", namespace) is not None
+        found = Client(self._bare).find("namespaces", namespace)
+        return found is not None and self.own.is_mine(found, going=True)
 
     def _begin(self) -> None:
         """Writing is allowed: know the learner's namespaces, and follow them."""

@@ -1,29 +1,20 @@
-"""The namespaces that epkit makes on a live cluster, and the guard that keeps every write inside them.
+"""The namespaces that epkit makes on a live cluster.
 
 The course speaks of ``ex-4-1`` or ``elsewhere``. On a live cluster these are ``epkit-ann-4-1`` and
-``epkit-ann-4-elsewhere``: the guard puts the real name into every request, so that a learner types what the text says.
-Answers are shown as they come, with the real names.
-
-The guard stands where the official client has its pool of connections. Nothing that epkit sends goes around it.
+``epkit-ann-4-elsewhere``: the guard (:mod:`epkit.targets.guard`) puts the real name into every request, so that a
+learner types what the text says. Answers are shown as they come, with the real names.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-import orjson
-import yaml
-
-from epkit.client import Client
+from epkit.client import Client, path_of
 from epkit.errors import ApiError, EpkitError
 from epkit.objects import Obj, labels_of, name_of
 from epkit.targets.learner import Learner
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
 
 #: labels of every namespace that epkit makes: whose it is, for which chapter, and what the course calls it
 LEARNER, CHAPTER, NAME = "epkit/learner", "epkit/chapter", "epkit/name"
@@ -43,15 +34,15 @@ QUOTA = {
 CONTAINER = {"defaultRequest": {"cpu": "5m", "memory": "16Mi"}, "default": {"memory": "128Mi"}}
 
 _EXERCISE = re.compile(r"ex-(\d+)-(\d+)")
-#: requests that ask a question and leave nothing behind
-_QUESTIONS = ("/apis/authorization.k8s.io/", "/apis/authentication.k8s.io/")
+#: for so many seconds a namespace that was looked at counts as still there, and still the learner's
+SURE = 5.0
 
 
 class Refused(EpkitError):
-    """A request that the guard does not send."""
+    """A request that is not sent."""
 
 
-class Taken(EpkitError):
+class Taken(Refused):
     """A namespace's name that somebody else has."""
 
 
@@ -62,15 +53,21 @@ class Own:
         client: a client that the guard does not hold back.
         learner: whose they are.
         user: what they are named after.
+        clock: seconds of a clock that only goes forward.
     """
 
-    def __init__(self, client: Client, learner: Learner, user: str) -> None:
+    def __init__(
+        self, client: Client, learner: Learner, user: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
         self._client = client
         self._learner = learner
         self.user = user
         self.chapter = NO_CHAPTER
         #: what the course calls them -> their real names, of those that are there
         self._real: dict[str, str] = {}
+        #: a real name -> when it was last seen to be there and the learner's
+        self._seen: dict[str, float] = {}
         #: told of each namespace that is made or gone
         self.on_change: list[Callable[[], None]] = []
 
@@ -95,12 +92,9 @@ class Own:
             found = self._client.list("namespaces", labels=f"{LEARNER}={self._learner.id}")
         except ApiError:
             return
-        there = [one for one in found if not one["metadata"].get("deletionTimestamp")]
-        self._real = {_key(one): name_of(one) for one in there if name_of(one).startswith(PREFIX)}
-
-    def of_chapter(self, chapter: str) -> list[str]:
-        """The real names of a chapter's namespaces."""
-        return sorted(real for key, real in self._real.items() if key.partition("/")[0] == chapter)
+        there = [one for one in found if self.is_mine(one)]
+        self._real = {_key(one): name_of(one) for one in there}
+        self._seen = dict.fromkeys(self._real.values(), self._clock())
 
     def real(self, name: str) -> str:
         """The real name of a namespace that the course names; any other name as it is.
@@ -121,25 +115,65 @@ class Own:
         if exercise is not None:
             return f"{PREFIX}{self.user}-{exercise[1]}-{exercise[2]}"
         base = f"{PREFIX}{self.user}-{self.chapter}"
+        if name == base or name.startswith(f"{base}-"):  # the real name, as answers show it
+            return name
         return f"{base}-{name}"[:63].rstrip("-") if name else base
 
     def holds(self, namespace: str) -> bool:
-        """Is this namespace one of the learner's?"""
-        return namespace == self.namespace or namespace in self._real.values()
+        """Is this namespace one of the learner's, as far as is known here?"""
+        return namespace in self._real.values()
+
+    def need(self, namespace: str, otherwise: str) -> None:
+        """See that a namespace is there and the learner's before something is written in it; the chapter's is made.
+
+        Other kernels, terminals and people delete namespaces too, and may then take the name: every few seconds it is
+        looked at again.
+
+        Args:
+            otherwise: what to say has not been done.
+
+        Raises:
+            Refused: the namespace is not the learner's.
+        """
+        if self.holds(namespace) and self._clock() - self._seen.get(namespace, float("-inf")) > SURE:
+            self._look_again(namespace)
+        if namespace == self.namespace:
+            self.ensure()
+        if not self.holds(namespace):
+            where = ", ".join(self.names) or self.namespace
+            raise Refused(f"epkit writes only in namespaces of its own ({where}): {otherwise}")
+
+    def _look_again(self, namespace: str) -> None:
+        try:
+            found = self._client.find("namespaces", namespace)
+        except ApiError:  # one may not look; the server will judge
+            return
+        if found is not None and self.is_mine(found):
+            self._seen[namespace] = self._clock()
+        else:
+            self.gone(namespace)
+
+    def is_mine(self, namespace: Obj, *, going: bool = False) -> bool:
+        """Was it made for this learner, and does it stay?"""
+        mine = labels_of(namespace).get(LEARNER) == self._learner.id and name_of(namespace).startswith(PREFIX)
+        return mine and (going or not namespace["metadata"].get("deletionTimestamp"))
 
     def manifest(self, name: str, labels: Mapping[str, str] | None = None) -> Obj:
         """The namespace that the course calls `name`, to be created."""
         exercise = _EXERCISE.fullmatch(name)
         own = {LEARNER: self._learner.id, CHAPTER: exercise[1] if exercise else self.chapter}
-        own |= {NAME: name} if name else {}
-        about = {"name": self.named(name), "labels": {**(labels or {}), **own}}
+        real = self.named(name)
+        short = name if exercise else real.removeprefix(self.namespace).removeprefix("-")
+        own |= {NAME: short} if short else {}
+        about = {"name": real, "labels": {**(labels or {}), **own}}
         return {"apiVersion": "v1", "kind": "Namespace", "metadata": about}
 
     def ensure(self, name: str = "") -> str:
         """See that the namespace is there which the course calls `name`; returns its real name.
 
         Raises:
-            EpkitError: it may not be created, or somebody else has it.
+            Taken: somebody else has it.
+            Refused: it may not be created, or is just being deleted.
         """
         real = self.named(name)
         if real in self._real.values():
@@ -148,22 +182,33 @@ class Own:
             self.added(self._client.create("namespaces", self.manifest(name)))
         except ApiError as error:
             if error.reason != "AlreadyExists":
-                raise EpkitError(
+                raise Refused(
                     f"The namespace {real} cannot be made: {error.message}. Ask for the right to create namespaces."
                 ) from None
-            found = self._client.find("namespaces", real)
-            if found is not None and labels_of(found).get(LEARNER) == self._learner.id:
-                self._real[_key(found)] = real
-                return real
+            self._take_up(real)
+        return real
+
+    def _take_up(self, real: str) -> None:
+        """Know a namespace that is there already, if it is the learner's."""
+        found = self._client.find("namespaces", real)
+        if found is not None and self.is_mine(found):
+            self._know(found)
+        elif found is None or self.is_mine(found, going=True):
+            raise Refused(f"The namespace {real} is still being deleted. Wait a little, then do that again.")
+        else:
             raise Taken(
                 f"The namespace {real} is there already, and it is not yours. Set EPKIT_USER to another name than "
-                f"{self.user!r}, so that yours are called otherwise."
-            ) from None
-        return real
+                f"{self.user!r} and restart the kernel, so that yours are called otherwise."
+            )
+
+    def _know(self, namespace: Obj) -> None:
+        self._real[_key(namespace)] = name_of(namespace)
+        self._seen[name_of(namespace)] = self._clock()
+        for tell in self.on_change:
+            tell()
 
     def added(self, namespace: Obj) -> None:
         """A namespace was made: bound what may be in it, as far as that is allowed."""
-        self._real[_key(namespace)] = name_of(namespace)
         quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "epkit"}, "spec": {"hard": QUOTA}}
         limits = {
             "apiVersion": "v1",
@@ -177,8 +222,7 @@ class Own:
                 self._client.create(resource, obj, name_of(namespace))
             except ApiError:  # many may not; then the cluster's own bounds must do
                 break
-        for tell in self.on_change:
-            tell()
+        self._know(namespace)
 
     def gone(self, namespace: str) -> None:
         """A namespace is being deleted."""
@@ -187,132 +231,42 @@ class Own:
             tell()
 
     def delete(self, namespaces: list[str]) -> None:
-        """Delete namespaces of the learner; they may take a while to go."""
+        """Delete namespaces of the learner; they may take a while to go. Others of these names are left alone."""
         for namespace in namespaces:
             found = self._client.find("namespaces", namespace)
-            if found is None or labels_of(found).get(LEARNER) != self._learner.id:
+            if found is None or not self.is_mine(found, going=True):
                 continue
-            self._client.delete("namespaces", namespace, uid=found["metadata"]["uid"])
+            if self.is_mine(found):
+                self._hurry(namespace)
+                try:
+                    self._client.delete("namespaces", namespace, uid=found["metadata"]["uid"])
+                except ApiError as error:
+                    if error.code not in (404, 409):  # it went, or somebody else has begun to delete it
+                        raise
             self.gone(namespace)
+            self._hurry(namespace)
 
-    def left(self) -> list[str]:
-        """Those that are there or still going."""
+    def _hurry(self, namespace: str) -> None:
+        """Delete the pods of a namespace with a grace period of a second; it would go without that too, but late.
+
+        Before the namespace is deleted, since its controller looks again only after half of the longest grace period
+        that it saw (``pkg/controller/namespace/deletion`` upstream); and after, for the pods that came in their place.
+        """
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 1}
+        self._client.transport.send("DELETE", path_of("pods", namespace), body=options)
+
+    def left(self, chapter: str = "") -> list[str]:
+        """Those of a chapter, or all, that are there or still going.
+
+        Raises:
+            ApiError: they may not be listed.
+        """
         found = self._client.list("namespaces", labels=f"{LEARNER}={self._learner.id}")
-        return sorted(name_of(one) for one in found if name_of(one).startswith(PREFIX))
-
-
-class Guard:
-    """Stands where the official client has its pool, and lets through what is allowed.
-
-    Args:
-        pool: the client's pool.
-        why_not: what to say of a write while nothing may be written; empty when writing is allowed.
-        own: the namespaces in which it may write.
-    """
-
-    def __init__(self, pool: Any, own: Own, why_not: str = "") -> None:
-        self._pool = pool
-        self._own = own
-        self.why_not = why_not
-        #: how many writes were sent
-        self.writes = 0
-
-    def request(
-        self, method: str, url: str, body: Any = None, fields: Any = None, headers: Any = None, **how: Any
-    ) -> BaseHTTPResponse:
-        """As the pool's. What is not allowed is answered as an API server does that forbids it."""
-        parts = urlsplit(url)
-        try:
-            path, body, after = self._admitted(method, parts.path, body)
-        except Refused as refusal:
-            return _forbidden(str(refusal))
-        url = urlunsplit(parts._replace(path=path))
-        response: BaseHTTPResponse = self._pool.request(method, url, body=body, fields=fields, headers=headers, **how)
-        if after is not None and response.status < 300:
-            after(response)
-        return response
-
-    def clear(self) -> None:
-        """Close the pool's connections."""
-        self._pool.clear()
-
-    def _admitted(self, method: str, path: str, body: Any) -> tuple[str, Any, Callable[[Any], None] | None]:
-        """The path and the body with the real names, and what to do once it is answered."""
-        words = path.split("/")
-        at = words.index("namespaces") + 1 if "namespaces" in words else 0
-        namespace = unquote(words[at]) if at and at < len(words) else ""
-        if namespace:
-            words[at] = quote(self._own.real(namespace), safe="")
-            namespace = unquote(words[at])
-        path = "/".join(words)
-        if method in ("GET", "HEAD"):
-            return path, body, None
-        if any(question in path for question in _QUESTIONS):
-            return path, body, None
-        if self.why_not:
-            raise Refused(f"{self.why_not}: {method} was not sent")
-        if at and not namespace and method == "POST" and path.endswith("/api/v1/namespaces"):
-            obj = _decoded(body)
-            about = obj.get("metadata") or {}
-            obj = self._own.manifest(str(about.get("name", "")), about.get("labels"))
-            self.writes += 1
-            return path, orjson.dumps(obj), lambda response: self._own.added(orjson.loads(response.data))
-        if not namespace or not self._own.holds(namespace):
-            where = ", ".join(self._own.names) or self._own.namespace
-            what = path[path.index("/api") :] if "/api" in path else path
-            raise Refused(f"epkit writes only in namespaces of its own ({where}): {method} {what} was not sent")
-        self.writes += 1
-        if len(words) == at + 1:  # the namespace itself
-            if method != "DELETE":
-                raise Refused(f"epkit leaves its namespaces as they are: {method} of {namespace} was not sent")
-            return path, body, lambda _: self._own.gone(namespace)
-        if namespace == self._own.namespace:
-            self._own.ensure()
-        return path, self._renamed(body, namespace), None
-
-    def _renamed(self, body: Any, namespace: str) -> Any:
-        """A body whose ``metadata.namespace`` is the real one. What cannot be read is left to the server."""
-        if not isinstance(body, (str, bytes)) or b"namespace" not in (body.encode() if isinstance(body, str) else body):
-            return body
-        obj = _decoded(body)
-        about = obj.get("metadata")
-        if not isinstance(about, dict) or self._own.real(str(about.get("namespace", ""))) != namespace:
-            return body
-        return orjson.dumps({**obj, "metadata": {**about, "namespace": namespace}})
+        of = [one for one in found if not chapter or _key(one).partition("/")[0] == chapter]
+        return sorted(name_of(one) for one in of if self.is_mine(one, going=True))
 
 
 def _key(namespace: Obj) -> str:
     """Chapter and name as the course has them."""
     labels = labels_of(namespace)
     return f"{labels.get(CHAPTER, NO_CHAPTER)}/{labels.get(NAME, '')}"
-
-
-def _decoded(body: Any) -> Obj:
-    """A body as an object; an empty one where it is none (a JSON patch, or something else than JSON)."""
-    try:
-        found = body if isinstance(body, dict) else orjson.loads(body)
-    except (orjson.JSONDecodeError, TypeError):
-        try:
-            found = yaml.safe_load(body)  # an applied configuration may be YAML
-        except (yaml.YAMLError, AttributeError):
-            return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _forbidden(message: str) -> BaseHTTPResponse:
-    import io
-
-    from urllib3 import HTTPResponse
-
-    status = {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Failure",
-        "message": message,
-        "reason": "Forbidden",
-        "code": 403,
-    }
-    body = io.BytesIO(orjson.dumps(status))
-    headers = {"Content-Type": "application/json"}
-    return HTTPResponse(body, headers=headers, status=403, reason="Forbidden", preload_content=True)
