@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from epkit.client import Client
 from epkit.errors import ApiError, EpkitError
+from epkit.executed import Executed
 from epkit.objects import labels_of, name_of
 from epkit.targets import learner as learners
 from epkit.targets.base import given
@@ -22,7 +24,7 @@ from epkit.targets.own import CONTAINER, LEARNER, PREFIX, QUOTA, Taken
 from epkit.targets.permissions import Permissions, ask
 
 #: names of clusters that others depend on: the answer is then the context's name, not a quick y
-_PRODUCTION = re.compile(r"(^|[^a-z])(prod|production|prd|live)([^a-z]|$)", re.IGNORECASE)
+_PRODUCTION = re.compile(r"prod|(^|[^a-z])(prd|live)([^a-z]|$)", re.IGNORECASE)
 
 
 class Context(Live):
@@ -43,7 +45,7 @@ class Context(Live):
         self.permissions: Permissions | None = None
         if self.identity in self.learner.clusters:
             self._open()
-        elif options.get("yes") or os.environ.get("EPKIT_YES"):
+        elif options.get("yes", bool(os.environ.get("EPKIT_YES"))):
             self.confirm(yes=True)
 
     def describe(self) -> str:
@@ -61,6 +63,19 @@ class Context(Live):
             self.confirm()
         self.allowed.need(chapter)
         super().enter(chapter)
+
+    def exec(self, namespace: str, pod: str, container: str, words: Sequence[str], stdin: str) -> Executed:
+        if not self.writable and self.like_production:
+            raise EpkitError(
+                f"{self._context or 'The current context'} looks like production, and epkit has no yes for it: no "
+                "command is run in its pods. Use kubectl in a terminal."
+            )
+        return super().exec(namespace, pod, container, words, stdin)
+
+    @property
+    def like_production(self) -> bool:
+        """Is the context or its server named as clusters are that others depend on?"""
+        return bool(_PRODUCTION.search(f"{self._context} {self._bare.server}"))
 
     # -- the yes -------------------------------------------------------------------------------------------------------
 
@@ -91,6 +106,7 @@ class Context(Live):
         self.own.user = self._free_name()
         if not yes and not self._ask():
             raise EpkitError("Nothing was created. The cluster can still be looked at.")
+        self.learner.keep()  # before there is something with their number
         self._claim()
         self.learner.confirm(self.identity, self.own.user)
         self._open()
@@ -100,7 +116,7 @@ class Context(Live):
         try:
             self.own.ensure()
         except Taken:
-            self.own.user = f"{learners.user()}-{self.learner.id[:4]}"
+            self.own.user = self.learner.distinct(learners.user())
             self.own.ensure()
 
     def _open(self) -> None:
@@ -110,7 +126,7 @@ class Context(Live):
     def _ask(self) -> bool:
         print(self.plan(), flush=True)
         name = self._context or "current"
-        careful = bool(_PRODUCTION.search(f"{name} {self._bare.server}"))
+        careful = self.like_production
         wanted = f"Type the context's name, {name}, to go on: " if careful else "Go on? [y/N] "
         try:
             said = input(wanted).strip()
@@ -130,8 +146,9 @@ class Context(Live):
         except ApiError:
             return user
         taken = [one for one in theirs if labels_of(one).get(LEARNER) != self.learner.id]
-        if any(name_of(one).startswith(f"{PREFIX}{user}-") for one in taken):
-            return f"{user}-{self.learner.id[:4]}"
+        theirs_of = re.compile(rf"{PREFIX}{user}-\d+(-.*)?")  # not those of ann-marie, where one is ann
+        if any(theirs_of.fullmatch(name_of(one)) for one in taken):
+            return self.learner.distinct(user)
         return user
 
     def _user_there(self) -> str:

@@ -6,6 +6,7 @@ knows the story from the moment of connecting on (:mod:`epkit.targets.recorder`)
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -70,8 +71,7 @@ class Live(Target):
         self.version = str((self._bare.send("GET", "/version").body or {}).get("gitVersion", "?"))
         self._refuse_old()
         self.learner = learners.read()
-        known = self.learner.clusters.get(self.identity)
-        self.own = Own(Client(self._bare), self.learner, known.user if known else learners.user())
+        self.own = Own(Client(self._bare), self.learner, self.learner.name_on(self.identity))
         self._http = LiveTransport.from_kubeconfig(file, context)
         self._http.run = self.exec
         self._guard = Guard(self._http.api.rest_client.pool_manager, self.own, self._http.server, why_not)
@@ -91,8 +91,16 @@ class Live(Target):
 
     @property
     def identity(self) -> str:
-        """What tells this cluster and this way to it from others, in the learner's file."""
-        return f"{self._bare.server} {self._context or 'current'}"
+        """What tells this cluster and this way to it from others, in the learner's file.
+
+        With the cluster's authority: behind a tunnel, one address and one context may be one cluster today and another
+        one tomorrow.
+        """
+        named = f"{self._bare.server} {self._context or 'current'}"
+        authority = self._bare.api.configuration.ssl_ca_cert
+        if not authority:
+            return named
+        return f"{named} {hashlib.sha256(Path(authority).read_bytes()).hexdigest()[:12]}"
 
     @property
     def writable(self) -> bool:
