@@ -19,6 +19,7 @@ from epkit.errors import EpkitError
 COMMANDS = {
     "up": ("epkit.targets.up", "run a built-in cluster for terminals, until Ctrl-C, or make another target ready"),
     "down": ("epkit.targets.up", "remove what epkit made: the kind cluster, the namespaces on a live cluster"),
+    "assets": ("epkit.targets.controlplane.assets", "fetch the programs of a real control plane"),
     "targets": ("epkit.targets.table", "tell where a cluster can come from, and what differs"),
     "rules": ("epkit.proxy.commands", "print the rules that kube-proxy writes on a node"),
     "doctor": ("epkit.preflight", "look whether everything that the course needs is in place"),

@@ -170,7 +170,7 @@ def up(arguments: argparse.Namespace) -> int:
                 written = True
             print(f"export KUBECONFIG={file or local.kubeconfig}", flush=True)
             tell(f"Kubernetes {local.version} answers at {local.server}. Ctrl-C ends it.")
-            tell("Its nodes are simulated: there is nobody behind kubectl logs and kubectl exec; in notebooks there is.")
+            tell("Its nodes are simulated: kubectl logs and kubectl exec work in notebooks alone.")
             while True:
                 time.sleep(1.0)
                 local.check()

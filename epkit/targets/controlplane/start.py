@@ -18,7 +18,7 @@ from epkit.targets.controlplane.components import ADMIN, LOOPBACK, MASTERS, MEMO
 from epkit.targets.controlplane.processes import Processes
 
 #: seconds that all of it may take, that one question may take, and between two of them
-LONGEST, _QUESTION, _PAUSE = 60.0, 5.0, 0.05
+LONGEST, _QUESTION, _PAUSE = 60.0, 2.0, 0.05
 #: progress is told after so many seconds
 SILENCE = 2.0
 #: what each program is asked to know that it is ready
@@ -114,6 +114,8 @@ class ControlPlaneProcesses:
                     raise self._ended(name)
                 tries += 1
                 self._ports = _others(self._ports, name)
+                if name == "etcd":  # what it has begun to write knows its first ports
+                    shutil.rmtree(self.files.etcd_data, ignore_errors=True)
                 self._start(name)
             said = self._ask(name, context)
             passed = time.monotonic() - self._begun

@@ -116,7 +116,7 @@ def ask(url: str, path: str, ca: str, certificate: str, key: str) -> int:
 def etcd(flags: dict[str, str]) -> None:
     if flags["initial-cluster"] != f"default={flags['initial-advertise-peer-urls']}":
         stop("--initial-cluster has no --initial-advertise-peer-urls")
-    Path(flags["data-dir"]).mkdir(mode=0o700)
+    Path(flags["data-dir"]).mkdir(mode=0o700)  # real ones refuse a used one with other ports
     for kind, prefix in (("client", ""), ("peer", "peer-")):
         url = urlsplit(flags[f"listen-{kind}-urls"])
         if flags[f"{prefix}client-cert-auth"] != "true":
@@ -175,9 +175,7 @@ def kube_apiserver(flags: dict[str, str]) -> None:
 
     at = {"advertise_address": flags["advertise-address"], "secure_port": int(flags["secure-port"])}
     slices = {"max_endpoints_per_slice": int(os.environ.get("STAND_IN_SLICE", "100"))}
-    plane = Plane(
-        start=time.time(), flags={"kubernetes-service-controller": at, "endpointslice-controller": slices}
-    )
+    plane = Plane(start=time.time(), flags={"kubernetes-service-controller": at, "endpointslice-controller": slices})
     plane.set_pace(Realtime(time.time, plane.clock.now))
     listener("127.0.0.1", int(flags["secure-port"])).close()
     server = Authenticated(plane, int(flags["secure-port"]))
