@@ -15,6 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from epkit.client import Client
 from epkit.errors import ApiError, EpkitError
 from epkit.executed import Executed
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 #: from this one on, what the course shows is there: a server's minor version of Kubernetes 1
 OLDEST_MINOR = 29
+#: the channel on which a command's end is told
+ERROR_CHANNEL = 3
 #: how long a namespace may take to go
 GOING = 120.0
 
@@ -79,13 +83,16 @@ class Live(Target):
         guard_streams(self._http.api, self._guard)
         self.transport = self._http
         self.client = Client(self.transport)
-        self._recorder = Recorder(Client(self._bare), self._of_interest)
+        self._recorder = Recorder(self._bare, self._of_interest)
         self._settling = Settling(self._recorder, self.tell)
         self._seen = 0  # writes of ours that were waited for
-        self._written_at = 0.0
+        self._written_at = float("-inf")
         self._held = 0
         if not why_not:
             self._begin()
+        else:
+            self.namespace = self._bare.namespace
+            self._follow(self.namespace)
 
     # -- what it is ----------------------------------------------------------------------------------------------------
 
@@ -206,12 +213,15 @@ class Live(Target):
         self._follow_own()
 
     def _follow_own(self) -> None:
+        self._follow(*self.own.names)
+
+    def _follow(self, *namespaces: str) -> None:
         if not self._recorder.whole:
-            for namespace in self.own.names:
+            for namespace in namespaces:
                 self._recorder.follow(namespace)
 
     def _of_interest(self, namespace: str) -> bool:
-        return not self.writable or self.own.holds(namespace)
+        return not self.writable or self.own.current(namespace)
 
     # -- powers --------------------------------------------------------------------------------------------------------
 
@@ -229,18 +239,22 @@ class Live(Target):
             raise EpkitError("On a live cluster exec takes no standard input here; use kubectl in a terminal.")
         if self.writable and not self.own.holds(namespace):
             raise EpkitError(f"epkit runs commands only in pods of its own namespaces; {namespace} is none of them.")
+        found = self.client.get("pods", pod, namespace)
+        container = container or str(found["spec"]["containers"][0]["name"])
         # The stream puts itself in the place of the client's requests, so it gets a client of its own.
         core = CoreV1Api(HttpTransport.from_kubeconfig(self._file, self._context).api)
-        where = {"container": container} if container else {}
         try:
             answer = stream(
-                core.connect_get_namespaced_pod_exec, pod, namespace, command=list(words), stdin=False, stdout=True,
-                stderr=True, tty=False, _preload_content=False, **where,
+                core.connect_get_namespaced_pod_exec, pod, namespace, command=list(words), container=container,
+                stdin=False, stdout=True, stderr=True, tty=False, _preload_content=False,
             )  # fmt: skip
-            answer.run_forever(timeout=LONGEST)
-            return Executed(answer.read_stdout(), answer.read_stderr(), int(answer.returncode or 0))
         except ApiException as error:
-            raise _not_run(pod, error) from None
+            raise EpkitError(f"The command could not be run in pod {pod}: {_why(error)}.") from None
+        answer.run_forever(timeout=LONGEST)
+        if answer.is_open():
+            answer.close()
+            raise EpkitError(f"The command in pod {pod} still ran after {LONGEST:g} s and was left alone.")
+        return _ended(answer)
 
     def request(self, url: str, namespace: str, from_pod: str, from_node: str, n: int, over: float) -> Responses:
         """Real requests, by curl in a pod."""
@@ -251,7 +265,7 @@ class Live(Target):
 
     @cached_property
     def _sender(self) -> Sender:
-        return Sender(self.client, self.exec, self.now)
+        return Sender(self.client, self.exec, self.now, lambda: self.own.of_chapter(self.own.chapter))
 
     def _sender_on(self, node: str, namespace: str) -> str:
         if not self.writable:
@@ -294,5 +308,23 @@ class Live(Target):
             )
 
 
-def _not_run(pod: str, error: Any) -> EpkitError:
-    return EpkitError(f"The command could not be run in pod {pod}: {error.reason or error}.")
+def _ended(stream: Any) -> Executed:
+    """The outcome of a command: its last channel carries a Status (``k8s.io/apimachinery/pkg/util/remotecommand``)."""
+    out, told = stream.read_stdout(), stream.read_stderr()
+    try:
+        status = orjson.loads(stream.read_channel(ERROR_CHANNEL))
+    except orjson.JSONDecodeError:
+        raise EpkitError("The connection to the pod broke off before the command ended.") from None
+    if status.get("status") == "Success":
+        return Executed(out, told, 0)
+    causes = (status.get("details") or {}).get("causes") or []
+    code = next((one["message"] for one in causes if one.get("reason") == "ExitCode"), "")
+    if code.isdigit():
+        return Executed(out, told, int(code))
+    return Executed(out, f"{told}{status.get('message', '')}\n", 126)  # there was no command to end
+
+
+def _why(error: Any) -> str:
+    """What the server said in place of opening a stream, without the headers that the client puts around it."""
+    found = re.search(r'"message":\s*"((?:[^"\\]|\\.)*)"', str(error.reason).replace("\\'", "'"))
+    return found[1].rstrip(".") if found else str(error.reason or error).partition(" -+-+-")[0]

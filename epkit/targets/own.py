@@ -158,6 +158,10 @@ class Own:
         mine = labels_of(namespace).get(LEARNER) == self._learner.id and name_of(namespace).startswith(PREFIX)
         return mine and (going or not namespace["metadata"].get("deletionTimestamp"))
 
+    def current(self, namespace: str) -> bool:
+        """Is it one of the chapter's? The same learner may have another chapter open in another kernel."""
+        return namespace == self.namespace or namespace in self.of_chapter(self.chapter)
+
     def manifest(self, name: str, labels: Mapping[str, str] | None = None) -> Obj:
         """The namespace that the course calls `name`, to be created."""
         exercise = _EXERCISE.fullmatch(name)

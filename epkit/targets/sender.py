@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from epkit.client import Client, path_of
 from epkit.errors import ApiError, EpkitError
 from epkit.executed import Executed
-from epkit.objects import Obj, labels_of, name_of
+from epkit.objects import Obj, labels_of, name_of, namespace_of
 from epkit.targets.images import LAB_IMAGE
 from epkit.traffic import ANSWERED, FAILED, REFUSED, TIMED_OUT, UNRESOLVED, Response, Responses
 
@@ -45,12 +45,16 @@ class Sender:
 
     Args:
         exec: runs a command in a pod: namespace, pod, container, words, standard input.
+        namespaces: where else than beside the sender the answer may come from.
     """
 
-    def __init__(self, client: Client, exec: Exec, now: Callable[[], float]) -> None:
+    def __init__(
+        self, client: Client, exec: Exec, now: Callable[[], float], namespaces: Callable[[], list[str]] = list
+    ) -> None:
         self._client = client
         self._exec = exec
         self._now = now
+        self._namespaces = namespaces
 
     def send(self, url: str, namespace: str, pod: str, n: int, over: float) -> Responses:
         """Send `n` requests from a pod that has curl, one after the other, and tell who answered.
@@ -70,8 +74,10 @@ class Sender:
                 why = "has no curl" if found or "not found" in done.stderr else f"cannot send: {done.stderr.strip()}"
                 raise EpkitError(f"The pod {pod} {why}. Choose one whose image brings curl and a shell.")
             sent += [(one, at) for one in found]
-        pods = {name_of(one): one for one in self._client.list("pods", namespace)}
-        answered_by = self._by_mark(sent, pods, namespace, mark)
+        # The sender's own namespace comes last, so that of two pods of one name its own is meant.
+        around = [*(other for other in self._namespaces() if other != namespace), namespace]
+        pods = {name_of(one): one for where in around for one in self._client.list("pods", where)}
+        answered_by = self._by_mark(sent, pods, mark)
         zones = self.zones()
         node = str(sender["spec"].get("nodeName", ""))
         items = [self._response(one, at, pods.get(answered_by.get(one.number, "")), zones) for one, at in sent]
@@ -113,9 +119,7 @@ class Sender:
             return {}
         return {name_of(one): labels_of(one).get("topology.kubernetes.io/zone", "") for one in nodes}
 
-    def _by_mark(
-        self, sent: list[tuple[Sent, float]], pods: dict[str, Obj], namespace: str, mark: str
-    ) -> dict[int, str]:
+    def _by_mark(self, sent: list[tuple[Sent, float]], pods: dict[str, Obj], mark: str) -> dict[int, str]:
         """The number of a request → the pod that answered it."""
         by = {one.number: one.body for one, _ in sent if one.body in pods}
         if all(one.number in by for one, _ in sent if one.code == 0):
@@ -124,7 +128,7 @@ class Sender:
             if (pod.get("status") or {}).get("phase") != "Running":
                 continue
             query = {"sinceSeconds": "120", "container": str(pod["spec"]["containers"][0]["name"])}
-            path = path_of("pods", namespace, name, "log")
+            path = path_of("pods", namespace_of(pod), name, "log")
             answer = self._client.transport.send("GET", path, query, accept="*/*")
             if answer.code < 300:
                 by |= {int(number): name for number in re.findall(rf"epkit-{mark}-(\d+)", str(answer.body))}
