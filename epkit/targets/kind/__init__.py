@@ -35,8 +35,7 @@ class Kind(Live):
         if not made.kubeconfig().is_file():
             raise EpkitError(
                 "There is no kind cluster of epkit's. Run `epkit up --target kind` in a terminal (some minutes the "
-                "first "
-                "time), then connect again."
+                "first time), then connect again."
             )
         refuse_proxies()
         try:

@@ -35,12 +35,14 @@ class Made:
 
     Attributes:
         engine: what its containers run with, ``docker`` or ``podman``.
+        daemon: which Docker that was; empty for Podman.
         ours: epkit made it; else it was taken over and is never removed.
         nodes: the ids of its containers, by the node's name.
         complete: it was ready once.
     """
 
     engine: str
+    daemon: str
     ours: bool
     nodes: dict[str, str] = field(default_factory=dict)
     complete: bool = False
@@ -70,8 +72,7 @@ class Made:
         except OSError as error:
             raise EpkitError(
                 f"{file} cannot be written: {error.strerror or error}. It says which cluster is epkit's to remove. "
-                "Make "
-                "room, or set EPKIT_HOME to a folder that you may write."
+                "Make room, or set EPKIT_HOME to a folder that you may write."
             ) from None
 
 
@@ -96,7 +97,13 @@ def read() -> Made | None:
     """
     try:
         found = json.loads(path().read_text(encoding="utf-8"))
-        return Made(str(found["engine"]), bool(found["ours"]), dict(found["nodes"]), bool(found["complete"]))
+        return Made(
+            str(found["engine"]),
+            str(found["daemon"]),
+            bool(found["ours"]),
+            dict(found["nodes"]),
+            bool(found["complete"]),
+        )
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError):

@@ -81,6 +81,12 @@ class Making:
 
     def _find_engine(self) -> Engine:
         self._engine = engine = needs.find_engine(self._programs, self._made.engine if self._made else "")
+        if self._made and self._made.ours and self._made.daemon != engine.id:
+            raise EpkitError(
+                "epkit made its kind cluster with another Docker than the one that answers now. Switch back "
+                f"(`docker context ls` lists them), or, if that Docker is gone, remove {made.path()}. Then run the "
+                "command again."
+            )
         # kind takes no cluster's name, kubeconfig or engine from the learner's environment, but what epkit tells it.
         left = {name: value for name, value in os.environ.items() if name not in ("KUBECONFIG", "KIND_CLUSTER_NAME")}
         self._programs.environment = {**left, "KIND_EXPERIMENTAL_PROVIDER": engine.name}
@@ -101,7 +107,7 @@ class Making:
                 made.forget()
             raise
         if not problem:
-            taken = Made(self._name, ours, complete=True)
+            taken = Made(self._name, self._daemon, ours, complete=True)
             taken.note(nodes)
             self._load()
             return True
@@ -142,7 +148,8 @@ class Making:
         needs.refuse_little_room(engine)
         needs.warn_of_few_watches()
         self._pull()
-        begun = Made(engine.name, ours=True)
+        made.forget()  # what an earlier one may have left
+        begun = Made(engine.name, engine.id, ours=True)
         begun.save()
         self._made = begun
         try:
@@ -282,6 +289,8 @@ class Making:
             late: kind was just ended in the middle. The engine may still be about to start a node that it was asked
                 for, so a second look comes a second after all seem gone.
         """
+        if self._made is not None:
+            self._made.note(self._nodes())  # if it cannot be removed, the next one knows whose it is
         with step(f"removing the cluster {NAME}") as going:
             words = ["kind", "delete", "cluster", "--name", NAME, "--kubeconfig", str(made.kubeconfig())]
             try:
@@ -296,8 +305,7 @@ class Making:
                 left = self._nodes()
             if left:
                 raise EpkitError(
-                    f"The cluster {NAME} could not be removed: {', '.join(node.name for node in left)} are still "
-                    "there. "
+                    f"The cluster {NAME} could not be removed: {', '.join(node.name for node in left)} still there. "
                     f"Run `{self._name} rm -f -v {' '.join(node.name for node in left)}`; {made.log()} says more."
                 )
 
@@ -307,6 +315,11 @@ class Making:
     def _name(self) -> str:
         assert self._engine is not None
         return self._engine.name
+
+    @property
+    def _daemon(self) -> str:
+        assert self._engine is not None
+        return self._engine.id
 
     def _nodes(self) -> list[Node]:
         """The containers of the cluster named epkit, whoever made it."""

@@ -37,9 +37,8 @@ _IN_NODES = [_INOTIFY, _DISK, _MEMORY]
 _MEANINGS = [
     *_IN_NODES,
     (
-        r"port is already allocated|address already in use|Ports are not available|bind: An attempt was made to "
-        r"access a "
-        r"socket|failed to expose ports via rootlessport|proxy already running",
+        r"port is already allocated|address already in use|Ports are not available"
+        r"|bind: An attempt was made to access a socket|failed to expose ports via rootlessport|proxy already running",
         "The port that was chosen for the cluster's API server is in use by another program. Run the command again: "
         "kind chooses another free one.",
     ),
@@ -50,8 +49,13 @@ _MEANINGS = [
     ),
     (
         r"node\(s\) already exist for a cluster",
-        "Somebody else just made a kind cluster named epkit. Run the command again: it takes that one over if it "
-        "works.",
+        "Somebody else just made a kind cluster named epkit. Run the command again: it takes that one over if "
+        "it works.",
+    ),
+    (
+        r"container name \S+ is already in use",
+        "There are containers with the names of the cluster's nodes. Look at them with `docker ps -a` (or `podman ps "
+        "-a`), remove them if you do not need them, then run the command again.",
     ),
     (
         r"address pools have been fully subnetted|non-overlapping IPv4 address pool",
@@ -73,9 +77,8 @@ _MEANINGS = [
     ),
     (
         r"could not find a log line that matches|couldn't find an alternative telinit|Failed to create control group",
-        "A node's own systemd did not start. The usual reasons are few inotify watches, little memory, and cgroups "
-        "that "
-        f'containers may not write, or "init": true in Docker\'s daemon.json. Run `{SYSCTL}`, then run the command '
+        "A node's own systemd did not start. The usual reasons are few inotify watches, little memory, cgroups that "
+        f'containers may not write, and "init": true in Docker\'s daemon.json. Run `{SYSCTL}`, then run the command '
         "again.",
     ),
     (

@@ -33,6 +33,7 @@ class Engine:
 
     Attributes:
         name: ``docker`` or ``podman``, as the program and kind's KIND_EXPERIMENTAL_PROVIDER call it.
+        id: what tells one Docker daemon from another; empty for Podman.
         memory: bytes, of the machine or of the virtual machine that it runs in; 0 if it does not say.
         folder: where it keeps images and containers; empty if that is not a folder of this machine.
         rootless: it runs as an ordinary user.
@@ -40,6 +41,7 @@ class Engine:
     """
 
     name: str
+    id: str
     memory: int
     folder: str
     rootless: bool
@@ -129,9 +131,10 @@ def refuse_proxies(environ: Mapping[str, str] = os.environ) -> None:
     }
     if not proxies:
         return
-    given = [entry for name in ("NO_PROXY", "no_proxy") for entry in environ.get(name, "").split(",") if entry.strip()]
-    if not any(entry.strip() in ("127.0.0.1", "127.0.0.0/8", "*") for entry in given):
-        value = ",".join(dict.fromkeys([*map(str.strip, given), *NO_PROXY.split(",")]))
+    # Some programs read the one first, and some the other.
+    given = [environ[name].replace(" ", "").split(",") for name in ("NO_PROXY", "no_proxy") if environ.get(name)]
+    if not given or not all({"127.0.0.1", "127.0.0.0/8", "*"} & set(entries) for entries in given):
+        value = ",".join(dict.fromkeys([*filter(None, sum(given, [])), *NO_PROXY.split(",")]))
         raise EpkitError(
             f"{' and '.join(sorted(proxies))} is set, and NO_PROXY does not name 127.0.0.1, where the cluster's API "
             f"server listens: requests to it would go to the proxy. Run `export NO_PROXY={value} no_proxy={value}`, "
@@ -147,7 +150,7 @@ def refuse_proxies(environ: Mapping[str, str] = os.environ) -> None:
             )
 
 
-def refuse_little_room(engine: Engine, need_disk: int = DISK) -> None:
+def refuse_little_room(engine: Engine) -> None:
     """See that there is memory and disk for three nodes.
 
     The disk is looked at where the engine keeps its data on this machine; in a virtual machine only a pull tells.
@@ -169,20 +172,16 @@ def refuse_little_room(engine: Engine, need_disk: int = DISK) -> None:
     if engine.rootless and not engine.limits:
         raise EpkitError(
             f"{engine.title} runs rootless, and systemd does not let it limit memory, CPU and processes, which a "
-            "kubelet "
-            "needs. Set Delegate=yes for user@.service (https://kind.sigs.k8s.io/docs/user/rootless/) and log in "
-            "anew, or "
-            "start the command with `systemd-run --scope --user -p Delegate=yes`."
+            "kubelet needs. Set Delegate=yes for user@.service (https://kind.sigs.k8s.io/docs/user/rootless/) and log "
+            "in anew, or start the command with `systemd-run --scope --user -p Delegate=yes`."
         )
     if engine.folder:
         free = shutil.disk_usage(engine.folder).free
-        if free < need_disk:
+        if free < DISK:
             raise EpkitError(
                 f"The disk of {engine.folder}, where {engine.title} keeps its data, has {_gb(free)} left, and the "
-                "cluster "
-                f"needs {_gb(need_disk)}. Make room, for instance with `{engine.name} system prune`, then run the "
-                "command "
-                "again."
+                f"cluster needs {_gb(DISK)}. Make room, for instance with `{engine.name} system prune`, then run "
+                "the command again."
             )
 
 
@@ -220,11 +219,11 @@ def _docker(programs: Programs) -> Engine:
         )
     options = " ".join(map(str, info.get("SecurityOptions") or ()))
     folder = str(info.get("DockerRootDir") or "")
-    remote = "Desktop" in str(info.get("OperatingSystem")) or not os.environ.get("DOCKER_HOST", "unix://").startswith(
-        "unix://"
-    )
+    socket = os.environ.get("DOCKER_HOST", "unix://")
+    remote = "Desktop" in str(info.get("OperatingSystem")) or not socket.startswith("unix://")
     return Engine(
         "docker",
+        str(info.get("ID") or ""),
         int(info["MemTotal"]),
         "" if remote or not Path(folder).is_dir() else folder,
         "name=rootless" in options,
@@ -244,6 +243,7 @@ def _podman(programs: Programs) -> Engine:
     controllers = host.get("cgroupControllers") or ("cpu", "memory", "pids")  # Podman 3 does not list them
     return Engine(
         "podman",
+        "",
         int(host.get("memTotal") or 0),
         "" if remote or not Path(folder).is_dir() else folder,
         bool((host.get("security") or {}).get("rootless")),

@@ -32,7 +32,8 @@ Result = TypeVar("Result")
 
 def say(text: str) -> None:
     """One line of progress, at once even into a pipe."""
-    print(f"epkit: {text}", file=sys.stderr, flush=True)
+    with suppress(OSError):  # a terminal that was closed keeps nothing from being removed
+        print(f"epkit: {text}", file=sys.stderr, flush=True)
 
 
 class TookTooLong(EpkitError):

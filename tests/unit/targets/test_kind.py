@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
+import epkit
 from epkit.cli import main
 from epkit.errors import EpkitError
 from epkit.targets.images import LAB_IMAGE
@@ -189,7 +190,7 @@ def test_up_makes_it_and_tells_how_far_it_is(machine: Machine, capsys: pytest.Ca
         f"docker exec {node} crictl pull {LAB_IMAGE}" for node in NODES
     ]
     assert "$ kind create cluster" in (machine.home / "kind.log").read_text()
-    assert (made.read() or Made("", False)).complete
+    assert (made.read() or Made("", "", False)).complete
 
 
 def test_down_removes_it_and_the_files(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
@@ -237,7 +238,7 @@ def test_a_podman_that_poses_as_docker_is_podman(machine: Machine) -> None:
     machine.install("podman")
     machine.wants(docker_version="podman version 5.7.1")
     assert up() == 0
-    assert (made.read() or Made("", False)).engine == "podman"
+    assert (made.read() or Made("", "", False)).engine == "podman"
 
 
 def test_an_image_that_no_node_can_pull_is_a_note(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
@@ -259,6 +260,15 @@ def test_what_was_made_can_be_connected_to(machine: Machine) -> None:
         assert [node["metadata"]["name"] for node in cluster.client.list("nodes").items] == NODES
     finally:
         cluster.close()
+
+
+def test_a_learner_works_in_namespaces_of_their_own_there(machine: Machine) -> None:
+    assert up() == 0
+    with epkit.connect("kind") as cluster:
+        cluster.kubectl("create configmap settings --from-literal=a=b")
+        found = cluster.client.list("configmaps", "")
+        where = {each["metadata"]["namespace"] for each in found.items if each["metadata"]["name"] == "settings"}
+        assert len(where) == 1 and where.pop().startswith("epkit-")
 
 
 def test_connecting_before_up_says_what_to_run(machine: Machine) -> None:
@@ -298,7 +308,7 @@ def test_one_that_a_restart_of_the_machine_stopped_is_started(
     machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert up() == 0
-    ids = list((made.read() or Made("", False)).nodes.values())
+    ids = list((made.read() or Made("", "", False)).nodes.values())
     for name, id in zip(NODES, ids, strict=True):
         machine.container(name, id, "exited")
     assert up() == 0
@@ -308,7 +318,7 @@ def test_one_that_a_restart_of_the_machine_stopped_is_started(
 
 def test_half_of_one_of_ours_is_removed_and_made_anew(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     machine.container(NODES[0], "a" * 64)
-    Made("docker", ours=True, nodes={NODES[0]: "a" * 64}).save()
+    Made("docker", "f00", ours=True, nodes={NODES[0]: "a" * 64}).save()
     assert up() == 0
     err = capsys.readouterr().err
     assert "it is half there: it has no epkit-worker and no epkit-worker2. It is epkit's own, so it is removed" in err
@@ -329,7 +339,7 @@ def test_one_of_ours_whose_api_does_not_answer_is_made_anew(
 
 def test_half_of_somebody_elses_is_not_touched(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     machine.container(NODES[0], "b" * 64)
-    Made("docker", ours=True, nodes={NODES[0]: "a" * 64}).save()  # an earlier one of ours, long gone
+    Made("docker", "f00", ours=True, nodes={NODES[0]: "a" * 64}).save()  # an earlier one of ours, long gone
     assert up() == 2
     err = capsys.readouterr().err
     assert "There is a kind cluster named epkit that epkit did not make, and it has no epkit-worker" in err
@@ -362,6 +372,15 @@ def test_one_that_comes_up_meanwhile_is_not_touched(machine: Machine, capsys: py
     assert not made.path().exists()
 
 
+def test_another_docker_than_it_was_made_with(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert up() == 0
+    before = made.path().read_text()
+    machine.wants(info={"ID": "another"})
+    assert up() == 2 and down() == 2
+    assert capsys.readouterr().err.count("with another Docker than the one that answers now") == 2
+    assert made.path().read_text() == before and len(machine.containers) == len(NODES)
+
+
 def test_only_one_epkit_works_on_it(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     with made.alone():
         assert up() == 2 and down() == 2
@@ -369,10 +388,10 @@ def test_only_one_epkit_works_on_it(machine: Machine, capsys: pytest.CaptureFixt
 
 
 def test_a_cluster_is_ours_by_its_containers_alone() -> None:
-    mine = Made("docker", ours=True, nodes={"epkit-worker": "a"})
+    mine = Made("docker", "f00", ours=True, nodes={"epkit-worker": "a"})
     assert mine.is_of([Node("epkit-worker", "a", True), Node("epkit-worker2", "new", False)])
     assert not mine.is_of([Node("epkit-worker", "b", True)]) and not mine.is_of([])
-    assert not Made("docker", ours=False, nodes={"epkit-worker": "a"}).is_of([Node("epkit-worker", "a", True)])
+    assert not Made("docker", "f00", ours=False, nodes={"epkit-worker": "a"}).is_of([Node("epkit-worker", "a", True)])
 
 
 # -- what may be missing -----------------------------------------------------------------------------------------------
@@ -520,6 +539,7 @@ def test_another_engine_than_these(
     [
         ({"HTTPS_PROXY": "http://proxy:3128"}, "NO_PROXY does not name 127.0.0.1"),
         ({"http_proxy": "http://proxy:3128", "no_proxy": "corp.example"}, "export NO_PROXY=corp.example,127.0.0.1,"),
+        ({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "127.0.0.1", "no_proxy": "x"}, "does not name 127.0.0.1"),
         ({"HTTP_PROXY": "http://127.0.0.1:3128", "NO_PROXY": "127.0.0.1"}, "where 127.0.0.1 is the node itself"),
         ({"HTTP_PROXY": "localhost:3128", "NO_PROXY": "127.0.0.1"}, "where localhost is the node itself"),
     ],
@@ -637,6 +657,7 @@ KUBEADM = (
         ('rootless provider requires setting systemd property "Delegate=yes"', "", "The rootless engine may not"),
         ("unable to decode config: strict decoding error: unknown field", "", "Install kind 0.32.0 or newer"),
         ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "", "The container engine went away"),
+        ('Conflict. The container name "/epkit-worker" is already in use by container "b1"', "", "docker ps -a"),
         (KUBEADM, "", "Kubernetes did not come up on a node"),
         (KUBEADM, "kubelet: dial tcp 172.18.0.2:6443: connect: connection refused", "Kubernetes did not come up"),
         (KUBEADM, "kubelet: write /var/lib/x: no space left on device", "The disk of the container engine is full"),
@@ -683,7 +704,7 @@ def test_a_removal_that_fails_says_what_is_left(machine: Machine, capsys: pytest
     machine.fails("kind delete", "ERROR: failed to delete cluster")
     machine.fails("docker rm", "Error response from daemon: removal of container is already in progress")
     assert down() == 2
-    assert "epkit-control-plane, epkit-worker, epkit-worker2 are still there" in capsys.readouterr().err
+    assert "epkit-control-plane, epkit-worker, epkit-worker2 still there" in capsys.readouterr().err
     assert made.path().exists(), "so that the next one knows whose it is"
 
 
@@ -736,6 +757,18 @@ def test_ctrl_c_leaves_nothing_behind(machine: Machine, point: str, number: int)
     assert machine.containers == {} and not alive(hanging)
     assert not (machine.state / "cluster.pid").exists()
     assert sorted(file.name for file in machine.home.iterdir()) == ["kind.lock", "kind.log"]
+
+
+def test_a_terminal_that_was_closed_keeps_nothing_from_being_removed(machine: Machine) -> None:
+    machine.wants(hang="node 2")
+    running = start(machine)
+    wait_for_hang(machine)
+    assert running.stdout is not None and running.stderr is not None
+    running.stdout.close()
+    running.stderr.close()
+    running.send_signal(signal.SIGHUP)
+    assert running.wait(BOUND) == 130
+    assert machine.containers == {} and not made.path().exists()
 
 
 def test_a_node_that_the_daemon_still_starts_is_removed_too(machine: Machine) -> None:
@@ -801,7 +834,7 @@ def test_an_epkit_that_was_killed_left_something_that_the_next_one_knows(
     machine.wants(hang="node 2")
     running = start(machine)
     hanging = wait_for_hang(machine)
-    until(lambda: (made.read() or Made("", False)).nodes)
+    until(lambda: (made.read() or Made("", "", False)).nodes)
     running.kill()
     running.communicate(timeout=BOUND)
     assert up() == 2, "its kind is still at work, and holds the lock"
