@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: Seconds to connect, and to wait for the next bytes of an answer.
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 
+#: so many connections are kept
+CONNECTIONS = 64
+
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 
 
@@ -48,6 +51,7 @@ class HttpTransport:
         self.api = api
         self.server = str(api.configuration.host).rstrip("/")
         self.namespace = namespace
+        self._watches: set[BaseHTTPResponse] = set()
 
     @classmethod
     def from_kubeconfig(cls, path: str = "", context: str = "") -> Self:
@@ -79,6 +83,8 @@ class HttpTransport:
                 f"No kubeconfig can be used ({' '.join(str(error).split())}). Name one with --kubeconfig or "
                 "KUBECONFIG, and see that kubectl works."
             ) from None
+        # Without this, threads that watch more at once than there are processors make the client log warnings.
+        api.rest_client.pool_manager.connection_pool_kw["maxsize"] = CONNECTIONS
         return cls(api, (chosen.get("context") or {}).get("namespace") or "default")
 
     def send(
@@ -113,13 +119,20 @@ class HttpTransport:
         return answer
 
     def watch(self, path: str, query: Mapping[str, str], *, accept: str = "application/json") -> Iterator[Obj]:
-        """The events of a watch, until the server ends it."""
+        """The events of a watch, until the server ends it.
+
+        Raises:
+            EpkitError: what comes is no watch, or nothing comes long after `timeoutSeconds`.
+        """
         from urllib3.exceptions import HTTPError
 
         headers = {"Accept": accept}
+        # A connection that was cut without a word must not be listened to for ever.
+        longest = float(query["timeoutSeconds"]) + CONNECT_SECONDS if "timeoutSeconds" in query else None
         response = self._request(
-            "GET", path, {**query, "watch": "true"}, headers, None, preload_content=False, read_seconds=None
+            "GET", path, {**query, "watch": "true"}, headers, None, preload_content=False, read_seconds=longest
         )
+        self._watches.add(response)
         try:
             if response.status >= 400:
                 yield {"type": "ERROR", "object": _decoded(response)}
@@ -127,11 +140,32 @@ class HttpTransport:
             rest = b""
             for chunk in response.stream(amt=None):
                 *lines, rest = (rest + chunk).split(b"\n")
-                yield from (orjson.loads(line) for line in lines if line)
+                yield from (self._event(line) for line in lines if line)
         except HTTPError as error:
             raise self._silent(error) from None
         finally:
+            self._watches.discard(response)
             response.close()
+
+    def end_watches(self) -> None:
+        """End the watches that other threads listen to; each of them raises an error there."""
+        for response in list(self._watches):
+            try:
+                response.shutdown()
+            except (ValueError, RuntimeError, OSError, AttributeError):  # it has ended, or never began
+                continue
+
+    def _event(self, line: bytes) -> Obj:
+        try:
+            event = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            event = None
+        if not isinstance(event, dict) or not isinstance(event.get("object"), dict):
+            raise EpkitError(
+                f"What answers at {self.server} is no Kubernetes API, or the answer broke off: {line[:80]!r}. See that "
+                "the kubeconfig names the right server."
+            )
+        return event
 
     def _request(
         self,

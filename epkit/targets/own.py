@@ -158,6 +158,10 @@ class Own:
         mine = labels_of(namespace).get(LEARNER) == self._learner.id and name_of(namespace).startswith(PREFIX)
         return mine and (going or not namespace["metadata"].get("deletionTimestamp"))
 
+    def of_chapter(self, chapter: str) -> list[str]:
+        """The real names of a chapter's namespaces that are there."""
+        return sorted(real for key, real in self._real.items() if key.partition("/")[0] == chapter)
+
     def current(self, namespace: str) -> bool:
         """Is it one of the chapter's? The same learner may have another chapter open in another kernel."""
         return namespace == self.namespace or namespace in self.of_chapter(self.chapter)

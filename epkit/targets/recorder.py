@@ -11,12 +11,15 @@ from epkit.client import Client
 from epkit.errors import ApiError, EpkitError
 from epkit.objects import Obj, key_of, namespace_of
 from epkit.story import Story, Written
+from epkit.targets.http import HttpTransport
 
 #: what the story follows
 NAMESPACED = ("services", "endpoints", "endpointslices", "pods", "deployments", "replicasets")
 FOLLOWED = (*NAMESPACED, "nodes")
-#: a watch ends by itself after so many seconds, so that a closed cluster leaves no thread behind
-WATCH_SECONDS = 2
+#: of a resource with so many objects, only single namespaces are followed: they are held here, and sent to each kernel
+CROWD = 2000
+#: a watch is begun anew after so many seconds, and after an error not before so many
+WATCH_SECONDS, PAUSE = 60, 1.0
 
 
 @dataclass(slots=True)
@@ -33,21 +36,24 @@ class Recorder:
     """Follows a live cluster in a thread for each resource, and remembers what was written.
 
     Args:
-        only: says whether a namespace is of interest; by default every one is. Where the cluster does not let all
-            namespaces be listed, :meth:`follow` adds them one by one.
+        transport: the way to the cluster; its watches end with :meth:`stop`.
+        only: says whether a namespace is of interest; by default every one is. Where not all namespaces may be listed
+            at once, or hold too much, :meth:`follow` adds them one by one.
     """
 
-    def __init__(self, client: Client, only: Callable[[str], bool] = lambda namespace: True) -> None:
-        self._client = client
+    def __init__(self, transport: HttpTransport, only: Callable[[str], bool] = lambda namespace: True) -> None:
+        self._transport = transport
+        self._client = Client(transport)
         self._only = only
         self._start = time.time()
         self._beginning: dict[str, list[Obj]] = {}
         self._writes: list[Written] = []
+        self._heard: list[float] = []  # when each of them was heard of, by the monotonic clock
         self._stopped = threading.Event()
         self._followed: dict[tuple[str, str | None], _Followed] = {}
         self._changed = threading.Condition()
-        #: when the last write of interest was heard of, by the monotonic clock
-        self.heard_at = time.monotonic()
+        #: when it began to listen, by the monotonic clock
+        self.since = time.monotonic()
         for resource in FOLLOWED:
             self._begin(resource, None)
 
@@ -86,24 +92,38 @@ class Recorder:
         """How many writes there were so far."""
         return len(self._writes)
 
+    def recent(self, since: float) -> list[tuple[float, Written]]:
+        """The writes heard of since a moment of the monotonic clock, each with its moment, the latest first."""
+        found = []
+        with self._changed:
+            for heard, write in zip(reversed(self._heard), reversed(self._writes), strict=True):
+                if heard < since:
+                    break
+                found.append((heard, write))
+        return found
+
     def wait(self, seconds: float) -> None:
         """Wait until something is written, at most so long."""
         with self._changed:
             self._changed.wait(seconds)
 
     def stop(self) -> None:
-        """End the threads; each of them ends with its watch."""
+        """End the watches and the threads that listen to them."""
         self._stopped.set()
+        end = time.monotonic() + 5.0
         for one in self._followed.values():
-            if one.thread is not None:
-                one.thread.join(timeout=2 * WATCH_SECONDS)
+            while one.thread is not None and one.thread.is_alive() and time.monotonic() < end:
+                self._transport.end_watches()  # again and again, since one may be just beginning
+                one.thread.join(timeout=0.05)
 
     # -- following -------------------------------------------------------------------------------------------------
 
     def _begin(self, resource: str, namespace: str | None) -> None:
         try:
-            listed = self._client.list(resource, namespace)
+            listed = self._client.list(resource, namespace, **({} if namespace else {"limit": str(CROWD)}))
         except ApiError:  # what you may not list is not in the story
+            return
+        if namespace is None and len(listed) >= CROWD:
             return
         followed = _Followed(resource, namespace, last={key_of(obj): obj for obj in listed.items})
         kept = [obj for obj in listed.items if not namespace_of(obj) or self._only(namespace_of(obj))]
@@ -117,17 +137,21 @@ class Recorder:
 
     def _follow(self, followed: _Followed, version: str) -> None:
         while not self._stopped.is_set():
+            begun, heard = time.monotonic(), False
             try:
                 for event in self._watch(followed, version):
                     obj = event["object"]
                     if event["type"] == "ERROR":
                         version = self._catch_up(followed)
+                        heard = False
                         break
-                    version = obj["metadata"]["resourceVersion"]
+                    version, heard = obj["metadata"]["resourceVersion"], True
                     if event["type"] != "BOOKMARK":
                         self._write(followed, event["type"], {"kind": "", "apiVersion": "", **obj})
             except EpkitError:
-                self._stopped.wait(1.0)  # the server is away for a moment: try again from where we were
+                heard = False  # the server is away for a moment: try again from where we were
+            if not heard and time.monotonic() - begun < PAUSE:
+                self._stopped.wait(PAUSE)  # whatever is wrong, asking at once again does not help the server
 
     def _watch(self, followed: _Followed, version: str) -> Iterator[Obj]:
         seconds = str(WATCH_SECONDS)
@@ -148,7 +172,8 @@ class Recorder:
     def _write(self, followed: _Followed, type: str, obj: Obj) -> None:
         key = key_of(obj)
         managers = obj["metadata"].get("managedFields") or []
-        who = max(managers, key=lambda entry: str(entry.get("time", "")))["manager"] if managers else "unknown"
+        latest: Obj = max(managers, key=lambda entry: str(entry.get("time", "")), default={})
+        who = str(latest.get("manager") or "unknown")
         version = int(obj["metadata"]["resourceVersion"])
         with self._changed:
             old = followed.last.get(key)
@@ -159,6 +184,5 @@ class Recorder:
             if namespace_of(obj) and not self._only(namespace_of(obj)):
                 return
             self._writes.append(Written(time.time(), who, type, followed.resource, version, old, obj))
-            if namespace_of(obj):  # a node's heartbeat is no unrest
-                self.heard_at = time.monotonic()
+            self._heard.append(time.monotonic())
             self._changed.notify_all()

@@ -115,7 +115,7 @@ def test_a_context_that_is_not_there_is_named(served: Cluster, tmp_path: Path) -
 
 def test_an_unknown_target_is_refused_with_those_there_are() -> None:
     epkit.cluster.disconnect()
-    with pytest.raises(epkit.EpkitError, match="There are: fake, the built-in cluster, and context:NAME"):
+    with pytest.raises(epkit.EpkitError, match="There are: fake, controlplane, kind and context:NAME"):
         epkit.connect("moon")
 
 
@@ -131,7 +131,7 @@ def test_what_a_refused_watch_has_missed_is_told_after_a_new_list() -> None:
 
     recorder = Recorder.__new__(Recorder)
     recorder._client, recorder._only, recorder._writes = Forgetful(), lambda namespace: True, []  # type: ignore[assignment]
-    recorder._changed = threading.Condition()
+    recorder._changed, recorder._heard = threading.Condition(), []
     last = {f"default/{name}": pod(name, version) for name, version in (("changed", "1"), ("kept", "2"), ("gone", "3"))}
     assert recorder._catch_up(_Followed("pods", None, last=last)) == "9"
     told = {(write.type, write.name) for write in recorder._writes}
