@@ -46,8 +46,14 @@ def connect(target: str = "", **options: Any) -> Cluster:
     >>> cluster.kubectl("get services")
     """
     global _current
+    asked = target
     target = target or os.environ.get("EPKIT_TARGET", "") or "fake"
     if _current is not None and not _current.closed:
+        if asked and asked != _current.called:
+            raise EpkitError(
+                f"This kernel is connected to {_current.called} already. Call cluster.close() first, then "
+                f"connect({asked!r})."
+            )
         if options and options != _current.options:
             raise EpkitError(
                 "A cluster is connected already. Call cluster.close() first, then connect() with the new options."

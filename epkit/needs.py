@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from epkit.errors import EpkitError
+
 MARK = "%%needs"
 
 
@@ -19,10 +21,17 @@ def admitted(lines: list[str]) -> list[str]:
     """
     if not lines or lines[0].split()[:1] != [MARK]:
         return lines
-    if said := refusal(lines[0].split()[1:]):
+    try:
+        said = refusal(lines[0].replace(",", " ").split()[1:])
+    except EpkitError as error:  # there is no cluster
+        said = str(error)
+    if said:
         return [f"print({said!r})\n"]
-    if lines[1:] and lines[1].startswith("%%"):  # another cell magic, which must stand first
-        return lines[1:]
+    rest = lines[1:]
+    while rest and not rest[0].strip():
+        rest = rest[1:]
+    if rest and rest[0].startswith("%%"):  # another cell magic, which must stand first
+        return rest
     return ["\n", *lines[1:]]  # errors keep their line numbers
 
 
@@ -46,4 +55,4 @@ def load_ipython_extension(shell: Any) -> None:
     """Have IPython ask before each cell; :func:`epkit.connect` calls it."""
     transformers = shell.input_transformers_cleanup
     if admitted not in transformers:
-        transformers.insert(0, admitted)
+        transformers.append(admitted)  # after those that take empty lines and prompts away

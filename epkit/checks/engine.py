@@ -62,8 +62,7 @@ def prepare(exercise: Exercise, cluster: Cluster) -> None:
         prepare(earlier, cluster)
         script.run(earlier.solution, cluster, strict=True)
     else:
-        if cluster.client.find("namespaces", cluster.target.real(exercise.namespace)) is not None:
-            cluster.kubectl(f"delete namespace {exercise.namespace}")
+        cluster.target.vacate(exercise.namespace)
         script.run(f"%kubectl create namespace {exercise.namespace}", cluster, strict=True)
     script.run(exercise.setup, cluster, strict=True)
 

@@ -93,6 +93,13 @@ class Target:
         """The name here of a namespace that the course names."""
         return namespace
 
+    def vacate(self, namespace: str) -> None:
+        """Delete a namespace that the course names, if it is there, and wait until it is gone."""
+        from epkit.kubectl import run
+
+        if self.client.find("namespaces", namespace) is not None:
+            run(f"delete namespace {namespace}", self.transport)
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """Let commands follow each other without coming to rest in between."""

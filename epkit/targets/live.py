@@ -178,6 +178,9 @@ class Live(Target):
         self.remove(self.own.left(chapter))
         self.own.ensure()
 
+    def vacate(self, namespace: str) -> None:
+        self.remove([self.own.real(namespace)])
+
     def remove(self, namespaces: Sequence[str]) -> None:
         """Delete namespaces of the learner and wait until they are gone.
 

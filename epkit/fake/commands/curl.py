@@ -1,7 +1,7 @@
 """curl, with the options that one uses to find out whether something answers.
 
-``-s -S -f -i -I -v -L -k -4 -6``, ``-o FILE``, ``-w FORMAT``, ``-m SECONDS``, ``--connect-timeout SECONDS``,
-``-H 'Host: NAME'``, ``-X METHOD``, ``-A AGENT``. Its texts are those of curl 8.14.
+``-s -S -f -i -I -v -L -k -4 -6 -g``, ``-o FILE``, ``-w FORMAT``, ``-m SECONDS``, ``--connect-timeout SECONDS``,
+``-H 'Host: NAME'``, ``-X METHOD``, ``-A AGENT``, ``--noproxy HOSTS``. Its texts are those of curl 8.14.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _FLAGS = {
     "4": "ipv4",
     "6": "ipv6",
     "N": "no-buffer",
+    "g": "globoff",
 }
 _VALUES = {
     "o": "output",
@@ -38,7 +39,8 @@ _VALUES = {
     "H": "header",
     "X": "request",
     "A": "user-agent",
-    "": "connect-timeout",
+    "connect-timeout": "connect-timeout",  # without a letter
+    "noproxy": "noproxy",
 }
 _MORE = "curl: try 'curl --help' or 'curl --manual' for more information"
 #: problem -> exit code
