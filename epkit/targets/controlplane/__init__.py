@@ -27,7 +27,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from epkit.client import Answer, Client, Transport
 from epkit.errors import ApiError, EpkitError
@@ -35,9 +35,11 @@ from epkit.executed import Executed
 from epkit.fake.kubelet import KubeletSim
 from epkit.objects import Obj
 from epkit.targets.base import given
-from epkit.targets.controlplane.local import LocalCluster
 from epkit.targets.live import Live
 from epkit.traffic import Responses
+
+if TYPE_CHECKING:
+    from epkit.targets.controlplane.local import LocalCluster
 
 OPTIONS = ("nodes", "flags", "audit")
 
@@ -57,10 +59,12 @@ class ControlPlane(Live):
     powers = frozenset({"kubelets", "story", "exec", "request"})
 
     def __init__(self, options: Mapping[str, Any]) -> None:
+        from epkit.targets.controlplane.local import LocalCluster
+
         given(dict(options), OPTIONS, self.name)
         audit = Path(options["audit"]).expanduser().absolute() if options.get("audit") else None
         nodes = str(options.get("nodes", 3))
-        self.local = LocalCluster(nodes, options.get("flags"), audit, tell=self.tell)
+        self.local: LocalCluster = LocalCluster(nodes, options.get("flags"), audit, tell=self.tell)
         try:
             super().__init__(str(self.local.kubeconfig), "epkit")
         except BaseException:
@@ -152,6 +156,7 @@ class WithPods:
 
 def up(arguments: argparse.Namespace) -> int:
     """``epkit up --target controlplane``: run one for terminals until Ctrl-C or SIGTERM."""
+    from epkit.targets.controlplane.local import LocalCluster
     from epkit.targets.fake import flags_of
 
     def tell(line: str) -> None:

@@ -18,7 +18,7 @@ from epkit.targets.controlplane.components import ADVERTISED, MASTERS, NODES, fl
 from epkit.targets.controlplane.nodes import WATCHER, Nodes
 from epkit.targets.controlplane.start import ControlPlaneProcesses
 from epkit.targets.fake import parse_nodes
-from epkit.targets.http import HttpTransport, without_proxy_here
+from epkit.targets.http import CONNECTIONS, HttpTransport, without_proxy_here
 
 if TYPE_CHECKING:
     from epkit.client import Transport
@@ -115,6 +115,7 @@ class LocalCluster:
         pair = files.user(user, *groups)
         configuration = without_proxy_here()
         configuration.host = self.server
+        configuration.connection_pool_maxsize = CONNECTIONS
         configuration.ssl_ca_cert = str(files.ca.file)
         configuration.cert_file, configuration.key_file = str(pair.certificate), str(pair.key)
         transport = HttpTransport(ApiClient(configuration))

@@ -76,7 +76,9 @@ class Processes:
         with self._changed:
             for known in (self._pids, self._codes, self._why):
                 known.pop(name, None)
-        message = {"start": name, "argv": list(argv), "env": {**os.environ, **(env or {})}, "log": str(self.log(name))}
+        # etcd takes variables of that prefix for flags, and those are meant for another one.
+        ours = {key: value for key, value in os.environ.items() if not key.startswith("ETCD_")}
+        message = {"start": name, "argv": list(argv), "env": {**ours, **(env or {})}, "log": str(self.log(name))}
         try:
             _write(self._pipe, json.dumps(message).encode() + b"\n")
         except OSError:
