@@ -58,7 +58,7 @@ class ControlPlaneProcesses:
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._binaries, self._flags, self._audit, self._tell = binaries, flags or {}, audit, tell
-        self._begun = time.monotonic()
+        self._begun, self._told = time.monotonic(), 0.0
         self.processes = Processes()
         try:
             self.files = Files(self.processes.folder)
@@ -105,9 +105,7 @@ class ControlPlaneProcesses:
 
     def _await(self, name: str) -> None:
         """Wait until a program says that it is ready."""
-        told, tries = 0.0, 1
-        context = self._tls(name)
-        said = ""
+        context, said, tries = self._tls(name), "", 1
         while said != "ready":
             if self.processes.code(name) is not None:
                 if tries >= _TRIES or not self._port_was_taken(name):
@@ -124,10 +122,10 @@ class ControlPlaneProcesses:
                     f"{name} was not ready after {LONGEST:g} s ({said}). Is the machine busy, or short of memory? "
                     + self._last_lines(name)
                 )
-            if said != "ready" and passed - told >= SILENCE:
-                told = passed
-                self._tell(f"… {passed:.0f} s: {name} is starting")
             if said != "ready":
+                if passed - self._told >= SILENCE:
+                    self._told = passed
+                    self._tell(f"… {passed:.0f} s: {name} is starting")
                 time.sleep(_PAUSE)
 
     def _ask(self, name: str, context: ssl.SSLContext) -> str:
