@@ -63,3 +63,7 @@ def conformance_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[s
         yield f"not yet: {' '.join(differ)}"
     if new:
         yield f"newly agreeing, to be added to tests/conformance/agreeing.txt: {' '.join(new)}"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--target", default="", help="run the notebooks' live tests on kind, controlplane or context:NAME")

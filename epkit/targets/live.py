@@ -72,7 +72,7 @@ class Live(Target):
     def __init__(self, file: str = "", context: str = "", *, why_not: str = "") -> None:
         self._file, self._context = file, context
         self._bare = HttpTransport.from_kubeconfig(file, context)
-        self.version = str((self._bare.send("GET", "/version").body or {}).get("gitVersion", "?"))
+        self.version = self._ask_version()
         self._refuse_old()
         self.learner = learners.read()
         self.own = Own(Client(self._bare), self.learner, self.learner.name_on(self.identity))
@@ -308,6 +308,16 @@ class Live(Target):
         self._recorder.stop()
 
     # -- within --------------------------------------------------------------------------------------------------------
+
+    def _ask_version(self) -> str:
+        answer = self._bare.send("GET", "/version")
+        if answer.code >= 400:
+            told = str(answer.body.get("message", answer.code)).rstrip(".")
+            raise EpkitError(
+                f"The cluster at {self._bare.server} does not say its version: {told}. See that `kubectl version` "
+                "works with this context; perhaps you have to log in again."
+            )
+        return str(answer.body.get("gitVersion", "?"))
 
     def _refuse_old(self) -> None:
         found = re.match(r"v1\.(\d+)", self.version)

@@ -5,6 +5,7 @@ That the stored outputs are true is nbval's part: it runs every cell and compare
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -12,11 +13,14 @@ from typing import Any
 
 import nbformat
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import notebooks as tool  # noqa: E402  (found beside the commands, not in a package)
+from epkit.targets.base import POWERS  # noqa: E402
+from epkit.targets.table import TARGETS, class_of  # noqa: E402
 
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -126,3 +130,65 @@ def test_every_link_to_a_file_leads_somewhere(path: Path, notebook: Any) -> None
     for cell in of_type(notebook, "markdown"):
         for target in re.findall(r"\]\((?!https?:|#|mailto:|attachment:)([^)#\s]+)", FENCE.sub("", cell.source)):
             assert (path.parent / target).exists(), f"{target} is not there"
+
+
+# -- cells that need what not every target has -----------------------------------------------------------------------
+
+NEEDS = re.compile(r"\A%%needs +([a-z ]+)\n")
+#: what a cell does -> the power that it needs for that
+WANTS = {
+    r"\bcluster\.step\(": "step",
+    r"\bcluster\.(?:pause|resume)\(": "pause",
+    r"\bcluster\.sleep\(\d{3,}": "pause",  # on a live cluster the learner would wait for minutes
+    r"\bcluster\.controller\(": "controllers",
+    r"\bcluster\.kubelet\(": "kubelets",
+    r"(?:^%kubectl|kubectl\(f?\"|^ +\") *(?:label node|cordon|uncordon|drain|taint|delete node)\b": "everywhere",
+    r"--replicas=(?:1000|1020)\b|, 1000\):\n +cluster\.kubectl": "crowd",
+}
+
+
+def powers_of(source: str) -> set[str]:
+    marked = NEEDS.match(source)
+    return set(marked[1].split()) if marked else set()
+
+
+def names_in(source: str) -> tuple[set[str], set[str]]:
+    """What a cell gives names to, and what it uses, in Python and in its ``%kubectl`` lines."""
+    plain = NEEDS.sub("", source)
+    if plain.startswith("%%"):
+        return set(), set()
+    tree = ast.parse(TransformerManager().transform_cell(plain))
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    stored = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    stored |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    used = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+    return stored, used | set(re.findall(r"^ *%kubectl.*?\{([A-Za-z_]\w*)", plain, re.MULTILINE))
+
+
+def test_a_cell_that_needs_a_power_says_so(notebook: Any) -> None:
+    for cell in of_type(notebook, "code"):
+        wanted = {power for sign, power in WANTS.items() if re.search(sign, cell.source, re.MULTILINE)}
+        for target in map(class_of, TARGETS):
+            lacking = wanted - target.powers
+            assert not lacking or powers_of(cell.source) - target.powers, f"{cell.id}: {target.name} lacks {lacking}"
+
+
+def test_a_named_power_exists(notebook: Any) -> None:
+    assert {power for cell in of_type(notebook, "code") for power in powers_of(cell.source)} <= set(POWERS)
+
+
+def test_what_a_left_out_cell_would_have_named_is_not_used(notebook: Any) -> None:
+    given: dict[str, list[set[str]]] = {}  # a name -> the powers of each cell that gives it
+    for cell in of_type(notebook, "code"):
+        stored, used = names_in(cell.source)
+        for name in used - stored:
+            needed = [powers for powers in given.get(name, []) if not powers <= powers_of(cell.source)]
+            assert len(needed) < len(given.get(name, [None])), f"{cell.id} uses {name}, which only marked cells name"
+        for name in stored:
+            given.setdefault(name, []).append(powers_of(cell.source))
+
+
+def test_the_code_names_no_namespace_and_no_node_of_one_target(notebook: Any) -> None:
+    for cell in of_type(notebook, "code"):
+        if not powers_of(cell.source):
+            assert not re.search(r"[\"']default[\"']|[\"']node-\d[\"']|-n default\b", cell.source), cell.id
