@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import orjson
 import yaml
@@ -102,24 +102,24 @@ class Guard:
             if reads:
                 return url, body, None
             raise Refused(f"epkit writes only to {self._server}: {method} {url} was not sent")
-        parts = urlsplit(url[len(self._server) :])
-        words = parts.path.split("/")[1:]
+        path, _, query = url[len(self._server) :].partition("#")[0].partition("?")
+        words = path.split("/")[1:]
         place = place_of(words)
         if place is None:
-            raise Refused(f"epkit does not send what can be read in two ways: {method} {parts.path}")
+            raise Refused(f"epkit does not send what can be read in two ways: {method} {path}")
         if place.namespace:
             real = self._own.real(place.namespace)
             words[place.at] = quote(real, safe="")
         else:
             real = ""
-        url = f"{self._server}/{'/'.join(words)}" + (f"?{parts.query}" if parts.query else "")
+        url = f"{self._server}/{'/'.join(words)}" + (f"?{query}" if query else "")
         connects = place.subresource in _CONNECTIONS
         if (reads and not connects) or _asks(method, place):
             return url, body, None
-        what = f"{method} {parts.path}" if not connects else f"{place.subresource} of {place.resource}/{place.name}"
+        what = f"{method} {path}" if not connects else f"{place.subresource} of {place.resource}/{place.name}"
         if self.why_not:
             raise Refused(f"{self.why_not}: {what} was not sent")
-        for_real = "dryRun" not in f"{parts.query} {fields}" and "dryRun" not in _decoded(body)
+        for_real = "dryRun" not in f"{query} {fields}" and "dryRun" not in _decoded(body)
         if place.resource == "namespaces":
             return url, *self._namespace(method, place, real, body, for_real)
         self._own.need(real, f"{what} was not sent")
