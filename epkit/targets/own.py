@@ -171,7 +171,7 @@ class Own:
         exercise = _EXERCISE.fullmatch(name)
         own = {LEARNER: self._learner.id, CHAPTER: exercise[1] if exercise else self.chapter}
         real = self.named(name)
-        short = name if exercise else real.removeprefix(self.namespace).removeprefix("-")
+        short = real[len(self.namespace) + 1 :] if name == real else name
         own |= {NAME: short} if short else {}
         about = {"name": real, "labels": {**(labels or {}), **own}}
         return {"apiVersion": "v1", "kind": "Namespace", "metadata": about}

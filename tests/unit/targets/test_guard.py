@@ -352,7 +352,8 @@ def allowed(method: str, url: str, body: Any, own: set[str]) -> bool:
     parts = [part for part in path.split("/") if part]
     rest = parts[2:] if parts[:1] == ["api"] else parts[3:] if parts[:1] == ["apis"] else []
     inside = rest[1] if rest[:1] == ["namespaces"] and len(rest) > 1 else ""
-    connects = "proxy" in rest[:1] or {"exec", "attach", "portforward", "proxy"} & set(rest[2:])
+    into = rest[4:5] if inside else rest[2:3]
+    connects = rest[:1] == ["proxy"] or {"exec", "attach", "portforward", "proxy"} & set(into)
     if method in ("GET", "HEAD"):
         return not connects or inside in own
     if parts[:1] == ["apis"] and parts[1:2] in (["authorization.k8s.io"], ["authentication.k8s.io"]):
