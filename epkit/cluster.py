@@ -334,9 +334,7 @@ class Cluster:
         from epkit.views import packing
 
         self._check()
-        running = self._plane.controllers if "controllers" in self.target.powers else {}
-        controller = running.get("endpointslice-controller")
-        places = controller.options["max_endpoints_per_slice"] if controller else packing.PLACES
+        places = self.target.places or packing.PLACES
         if since is None:
             return packing.now(self, what, places)
         return self.story.packing(what, since, self.namespace, places)

@@ -50,7 +50,10 @@ def _fresh(chapter: Chapter) -> Cluster:
     connected = clusters.current()
     target = connected.called if connected is not None else os.environ.get("EPKIT_TARGET", "") or "fake"
     if target != "fake":
-        return connected if connected is not None else clusters.connect(target)
+        if connected is not None:
+            return connected
+        simulated = {key: chapter.options[key] for key in ("nodes",) if key in chapter.options}
+        return clusters.connect(target, **(simulated if target == "controlplane" else {}))
     clusters.disconnect()
     return clusters.connect("fake", **chapter.options)
 

@@ -119,6 +119,11 @@ class Target:
         return [str(node["metadata"]["name"]) for node in self.client.list("nodes")]
 
     @property
+    def places(self) -> int:
+        """How many endpoints its controller puts into a slice; 0 where that is not known."""
+        return 0
+
+    @property
     def paused(self) -> bool:
         return False
 

@@ -52,6 +52,11 @@ class BuiltIn(Target):
     def kubelet(self) -> KubeletSim:
         return self._plane.kubelet
 
+    @property
+    def places(self) -> int:
+        controller = self._plane.controllers.get("endpointslice-controller")
+        return int(controller.options["max_endpoints_per_slice"]) if controller is not None else 0
+
     def describe(self) -> str:
         nodes = len(self.client.list("nodes"))
         noun = "node" if nodes == 1 else "nodes"

@@ -77,7 +77,7 @@ class Live(Target):
         self.learner = learners.read()
         self.own = Own(Client(self._bare), self.learner, self.learner.name_on(self.identity))
         self._http = LiveTransport.from_kubeconfig(file, context)
-        self._http.run = self._run_for_kubectl
+        self._http.run = self.run_for_kubectl
         self._guard = Guard(self._http.api.rest_client.pool_manager, self.own, self._http.server, why_not)
         self._http.api.rest_client.pool_manager = self._guard
         guard_streams(self._http.api, self._guard)
@@ -244,7 +244,6 @@ class Live(Target):
             raise EpkitError(f"epkit runs commands only in pods of its own namespaces; {namespace} is none of them.")
         found = self.client.get("pods", pod, namespace)
         container = container or str(found["spec"]["containers"][0]["name"])
-        self._settling.touch(found)
         # The stream puts itself in the place of the client's requests, so it gets a client of its own.
         core = CoreV1Api(HttpTransport.from_kubeconfig(self._file, self._context).api)
         try:
@@ -260,9 +259,11 @@ class Live(Target):
             raise EpkitError(f"The command in pod {pod} still ran after {LONGEST:g} s and was left alone.")
         return _ended(answer)
 
-    def _run_for_kubectl(self, namespace: str, pod: str, container: str, words: Sequence[str], stdin: str) -> Executed:
+    def run_for_kubectl(self, namespace: str, pod: str, container: str, words: Sequence[str], stdin: str) -> Executed:
         """As :meth:`exec`; and the command that ran it is followed by a wait, as one that wrote something is."""
         done = self.exec(namespace, pod, container, words, stdin)
+        if (found := self.client.find("pods", pod, self.real(namespace))) is not None:
+            self._settling.touch(found)
         self._seen = -1
         return done
 

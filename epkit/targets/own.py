@@ -33,6 +33,8 @@ QUOTA = {
 }
 CONTAINER = {"defaultRequest": {"cpu": "5m", "memory": "16Mi"}, "default": {"memory": "128Mi"}}
 
+#: how long kube-controller-manager is given to make a namespace's ServiceAccount
+ACCOUNT_SECONDS = 10
 _EXERCISE = re.compile(r"ex-(\d+)-(\d+)")
 #: for so many seconds a namespace that was looked at counts as still there, and still the learner's
 SURE = 5.0
@@ -230,7 +232,22 @@ class Own:
                 self._client.create(resource, obj, name_of(namespace))
             except ApiError:  # many may not; then the cluster's own bounds must do
                 break
+        self._wait_for_account(name_of(namespace))
         self._know(namespace)
+
+    def _wait_for_account(self, namespace: str) -> None:
+        """Until the ServiceAccount `default` is there, a pod of no other account is refused."""
+        which = {"fields": "metadata.name=default"}
+        try:
+            listed = self._client.list("serviceaccounts", namespace, **which)
+            if listed.items:
+                return
+            since, seconds = listed.resource_version, str(ACCOUNT_SECONDS)
+            for event in self._client.watch("serviceaccounts", namespace, since=since, timeoutSeconds=seconds, **which):
+                if event["type"] != "BOOKMARK":
+                    return
+        except ApiError:  # who may not look does not wait
+            return
 
     def gone(self, namespace: str) -> None:
         """A namespace is being deleted."""

@@ -39,7 +39,7 @@ def _register_up(commands: Any) -> None:
     parser.add_argument(
         "--clock", choices=("realtime", "instant"), default="realtime", help="fake: how time moves (default: realtime)"
     )
-    parser.add_argument("--port", type=int, default=0, help="fake: port on 127.0.0.1 (default: any free one)")
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any free one)")
     for flag, (_, option, kind, text) in FLAGS.items():
         parser.add_argument(f"--{flag}", dest=option, type=kind, metavar=kind.__name__.upper(), help=text)
     parser.set_defaults(run=up)

@@ -59,11 +59,13 @@ class ControlPlane(Live):
     powers = frozenset({"kubelets", "story", "exec", "request"})
 
     def __init__(self, options: Mapping[str, Any]) -> None:
+        from epkit.targets.controlplane.components import flags_of
         from epkit.targets.controlplane.local import LocalCluster
 
         given(dict(options), OPTIONS, self.name)
         audit = Path(options["audit"]).expanduser().absolute() if options.get("audit") else None
         nodes = str(options.get("nodes", 3))
+        self._flags = flags_of(options.get("flags") or {})
         self.local: LocalCluster = LocalCluster(nodes, options.get("flags"), audit, tell=self.tell)
         try:
             super().__init__(str(self.local.kubeconfig), "epkit")
@@ -76,6 +78,10 @@ class ControlPlane(Live):
     def describe(self) -> str:
         count = len(self.local.nodes.kubelet.nodes)
         return f"local control plane, Kubernetes {self.version}, {count} simulated node{'s' if count > 1 else ''}"
+
+    @property
+    def places(self) -> int:
+        return int(self._flags.get("kube-controller-manager", {}).get("max-endpoints-per-slice", 0))
 
     @property
     def kubelet(self) -> KubeletSim:
@@ -131,7 +137,7 @@ class WithPods:
 
     def exec(self, namespace: str, pod: str, container: str, command: list[str], stdin: str) -> tuple[str, str, int]:
         """Run a command; its stdout, stderr and exit code."""
-        done = self._target.exec(namespace, pod, container, command, stdin)
+        done = self._target.run_for_kubectl(namespace, pod, container, command, stdin)
         return done.stdout, done.stderr, done.returncode
 
     def _log(self, path: str, query: Mapping[str, str]) -> Answer:

@@ -185,7 +185,8 @@ def _kube_controller_manager(files: Files, ports: Ports) -> dict[str, str]:
     return {
         **_component(files, ports, "kube-controller-manager"),
         "allocate-node-cidrs": "false",  # the simulated nodes bring their ranges
-        "controllers": "*",
+        # All but those that look after volumes: one of them makes a folder outside ours.
+        "controllers": "*,-persistentvolume-attach-detach-controller,-persistentvolume-expander-controller",
         # Each controller writes as a user of its own, so that the story can tell them apart.
         "use-service-account-credentials": "true",
         "root-ca-file": str(files.ca.file),

@@ -1,4 +1,7 @@
-"""Every exercise: untouched it is not done, each wrong answer gets its own message, the solution passes."""
+"""Every exercise: untouched it is not done, each wrong answer gets its own message, the solution passes.
+
+With ``--target kind`` (or another one, see ``epkit targets``) they are tried on that cluster, in its own time.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import epkit
 from epkit.checks import engine, script
 from epkit.checks.model import Chapter, Exercise, Wrong, chapters
 from epkit.cluster import Cluster
@@ -19,6 +23,15 @@ def cluster(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """A cluster in the start state of the exercise that the test is about."""
     monkeypatch.setenv("EPKIT_MODE", "ci")
     chapter, exercise = request.param
+    if target := request.config.getoption("--target"):
+        cluster = epkit.connect(target)  # one for all tests
+        if lacking := [power for power in exercise.needs if power not in cluster.target.powers]:
+            pytest.skip(f"{target} clusters lack {lacking[0]}")
+        cluster.target.enter(chapter.id)
+        with cluster.target.together():
+            engine.prepare(exercise, cluster)
+        yield cluster
+        return
     with Cluster(dict(chapter.options)) as made:
         script.run(chapter.setup, made, strict=True)
         engine.prepare(exercise, made)
