@@ -247,11 +247,8 @@ def test_others_are_waited_for_beside_what_fails(cluster: Cluster) -> None:
 
 
 def test_a_quota_that_is_used_up_is_told(cluster: Cluster) -> None:
-    failure = {
-        "type": "ReplicaFailure",
-        "status": "True",
-        "message": 'pods "web-1" is forbidden: exceeded quota: epkit',
-    }
+    why = 'pods "web-1" is forbidden: exceeded quota: epkit'
+    failure = {"type": "ReplicaFailure", "status": "True", "message": why}
     about = {"name": "web", "namespace": "epkit-ann-4", "uid": "u", "generation": 2}
     cluster.there("replicasets", {"metadata": about, "status": {"conditions": [failure], "observedGeneration": 1}})
     assert took(cluster, cluster.settling()) == 0.0
