@@ -189,8 +189,11 @@ class Live(Target):
         """
         if not namespaces:
             return
-        self.own.delete(list(namespaces))
+        # A namespace's controller looks again only after half of the longest grace period that it saw.
         begin, said = time.monotonic(), 0.0
+        while self.own.take_their_time(namespaces) and time.monotonic() - begin < GOING / 4:
+            self._recorder.wait(0.5)
+        self.own.delete(list(namespaces))
         while left := [name for name in namespaces if self._still_there(name)]:
             passed = time.monotonic() - begin
             if passed > GOING:
@@ -200,7 +203,8 @@ class Live(Target):
                 )
             if passed - said > 5.0:
                 said = passed
-                self.tell(f"… {passed:.0f} s: {', '.join(left)} {'is' if len(left) == 1 else 'are'} being deleted")
+                what = ", ".join(left) if len(left) < 4 else f"{len(left)} namespaces"
+                self.tell(f"… {passed:.0f} s: {what} {'is' if len(left) == 1 else 'are'} being deleted")
             self._recorder.wait(0.5)
 
     def _still_there(self, namespace: str) -> bool:

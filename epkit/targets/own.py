@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from epkit.client import Client, path_of
 from epkit.errors import ApiError, EpkitError
@@ -262,7 +262,6 @@ class Own:
             if found is None or not self.is_mine(found, going=True):
                 continue
             if self.is_mine(found):
-                self._hurry(namespace)
                 try:
                     self._client.delete("namespaces", namespace, uid=found["metadata"]["uid"])
                 except ApiError as error:
@@ -271,12 +270,26 @@ class Own:
             self.gone(namespace)
             self._hurry(namespace)
 
-    def _hurry(self, namespace: str) -> None:
-        """Delete the pods of a namespace with a grace period of a second; it would go without that too, but late.
+    def take_their_time(self, namespaces: Sequence[str]) -> list[str]:
+        """Pods of the learner's that may take more than a minute to stop; they are told to be gone in a second.
 
-        Before the namespace is deleted, since its controller looks again only after half of the longest grace period
-        that it saw (``pkg/controller/namespace/deletion`` upstream); and after, for the pods that came in their place.
+        Without that a namespace would go too, but late: its controller looks again after half of the longest grace
+        period that stands in a pod's spec (``estimateGracePeriodForPods`` in ``pkg/controller/namespace/deletion``).
         """
+        found = []
+        for namespace in namespaces:
+            there = self._client.find("namespaces", namespace)
+            if there is None or not self.is_mine(there, going=True):
+                continue
+            pods = self._client.list("pods", namespace).items
+            slow = [name_of(pod) for pod in pods if (pod["spec"].get("terminationGracePeriodSeconds") or 0) > 60]
+            if slow:
+                self._hurry(namespace)
+            found += slow
+        return found
+
+    def _hurry(self, namespace: str) -> None:
+        """Delete the pods of a namespace with a grace period of a second."""
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 1}
         self._client.transport.send("DELETE", path_of("pods", namespace), body=options)
 

@@ -87,7 +87,9 @@ class RecordingProxy:
                     else:
                         self.reads += 1
                     host = f"Host: {self._upstream[0]}:{self._upstream[1]}".encode()
-                    kept = [one for one in head.split(b"\r\n") if not one.lower().startswith(b"host:")]
+                    # What names the proxy is put right, as for a server that looks whom it is called by.
+                    names = (b"host:", b"origin:")
+                    kept = [one for one in head.split(b"\r\n") if not one.lower().startswith(names)]
                     server.sendall(b"\r\n".join([*kept, host]) + b"\r\n\r\n" + body)
                     if upgraded:
                         while data := stream.read1(65536):
