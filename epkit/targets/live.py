@@ -189,9 +189,8 @@ class Live(Target):
         """
         if not namespaces:
             return
-        # A namespace's controller looks again only after half of the longest grace period that it saw.
         begin, said = time.monotonic(), 0.0
-        while self.own.take_their_time(namespaces) and time.monotonic() - begin < GOING / 4:
+        while self.own.empty(namespaces) and time.monotonic() - begin < GOING / 4:
             self._recorder.wait(0.5)
         self.own.delete(list(namespaces))
         while left := [name for name in namespaces if self._still_there(name)]:

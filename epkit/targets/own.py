@@ -33,6 +33,8 @@ QUOTA = {
 }
 CONTAINER = {"defaultRequest": {"cpu": "5m", "memory": "16Mi"}, "default": {"memory": "128Mi"}}
 
+#: what makes pods, those first that make the others
+MAKERS = ("deployments", "replicasets", "statefulsets", "daemonsets", "jobs")
 #: how long kube-controller-manager is given to make a namespace's ServiceAccount
 ACCOUNT_SECONDS = 10
 _EXERCISE = re.compile(r"ex-(\d+)-(\d+)")
@@ -268,30 +270,30 @@ class Own:
                     if error.code not in (404, 409):  # it went, or somebody else has begun to delete it
                         raise
             self.gone(namespace)
-            self._hurry(namespace)
 
-    def take_their_time(self, namespaces: Sequence[str]) -> list[str]:
-        """Pods of the learner's that may take more than a minute to stop; they are told to be gone in a second.
+    def empty(self, namespaces: Sequence[str]) -> int:
+        """Have the pods of the learner's namespaces go at once, and what would make new ones; how many are left.
 
-        Without that a namespace would go too, but late: its controller looks again after half of the longest grace
+        A namespace with pods would go too, but late: its controller looks again after half of the longest grace
         period that stands in a pod's spec (``estimateGracePeriodForPods`` in ``pkg/controller/namespace/deletion``).
         """
-        found = []
+        left = 0
         for namespace in namespaces:
             there = self._client.find("namespaces", namespace)
             if there is None or not self.is_mine(there, going=True):
                 continue
-            pods = self._client.list("pods", namespace).items
-            slow = [name_of(pod) for pod in pods if (pod["spec"].get("terminationGracePeriodSeconds") or 0) > 60]
-            if slow:
-                self._hurry(namespace)
-            found += slow
-        return found
+            pods = len(self._client.list("pods", namespace))
+            if pods:
+                for resource in MAKERS:
+                    self._clear(resource, namespace)
+                self._clear("pods", namespace, gracePeriodSeconds=1)
+            left += pods
+        return left
 
-    def _hurry(self, namespace: str) -> None:
-        """Delete the pods of a namespace with a grace period of a second."""
-        options = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 1}
-        self._client.transport.send("DELETE", path_of("pods", namespace), body=options)
+    def _clear(self, resource: str, namespace: str, **options: int) -> None:
+        """Delete all of a resource; where that is not allowed, the namespace's own end does it later."""
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background", **options}
+        self._client.transport.send("DELETE", path_of(resource, namespace), body=body)
 
     def left(self, chapter: str = "") -> list[str]:
         """Those of a chapter, or all, that are there or still going.
