@@ -11,7 +11,7 @@ import environment
 from console import ROOT, say
 
 # In this order: what mostly waits starts first. Each file runs in one worker, as a notebook's cells share a kernel.
-PARTS = ["tests/conformance", "tests/browser", "notebooks", "tests"]
+PARTS = ["tests/notebooks/test_live.py", "tests/conformance", "tests/browser", "notebooks", "tests"]
 NBVAL = ["-p", "nbval.plugin", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=120"]
 # The notebooks once more, with every solution applied: outputs then differ, and every check must pass.
 SOLVED = ["-p", "nbval.plugin", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=120"]
@@ -25,7 +25,7 @@ def test(arguments: list[str]) -> int:
     """Run every test, or pytest with `arguments`; returns pytest's exit status."""
     python = environment.ready("test")
     started = time.monotonic()
-    workers = min(4, max(3, os.cpu_count() or 1))  # the conformance worker mostly waits
+    workers = min(6, 2 + (os.cpu_count() or 1))  # the workers of conformance and of the live notebooks mostly wait
     paths = arguments or [part for part in PARTS if (ROOT / part).exists()]
     say(f"running the tests in {workers} processes")
     options = ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"]
