@@ -91,7 +91,8 @@ class RecordingProxy:
         self._prefix = server.path
         self._socket = socket.create_server(("127.0.0.1", 0))
         port = self._socket.getsockname()[1]
-        document["clusters"][0]["cluster"]["server"] = f"http://127.0.0.1:{port}{server.path}"
+        self._address = f"127.0.0.1:{port}"
+        document["clusters"][0]["cluster"]["server"] = f"http://{self._address}{server.path}"
         document["contexts"][0]["name"] = document["current-context"] = context
         written.write_text(yaml.safe_dump(document))
         self.kubeconfig = written
@@ -143,9 +144,9 @@ class RecordingProxy:
                 body = stream.read(int(headers.get("content-length", 0)))
                 path, _, query = target.partition("?")
                 self.requests.append(Request(method, path.removeprefix(self._prefix), query, body))
-                host = f"Host: {self._upstream[0]}:{self._upstream[1]}"
-                told = [line if not line.lower().startswith("host:") else host for line in lines]
-                server.sendall("\r\n".join(told).encode("latin-1") + body)
+                # Host and Origin are those of the server behind.
+                told = head.decode("latin-1").replace(self._address, f"{self._upstream[0]}:{self._upstream[1]}")
+                server.sendall(told.encode("latin-1") + body)
                 if headers.get("upgrade"):
                     while data := stream.read1(65536):
                         server.sendall(data)
