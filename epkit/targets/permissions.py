@@ -76,7 +76,7 @@ class Permissions:
         if len(self.chapters) == len(CHAPTERS):
             return "Your permissions are enough for all eight chapters."
         can = f"enough for {_listed(self.chapters)}" if self.chapters else "enough for no chapter"
-        lacking = sorted({str(right) for rights in self.missing.values() for right in rights})
+        lacking = _together(right for rights in self.missing.values() for right in rights)
         short = ", ".join(lacking[:6]) + (f" and {len(lacking) - 6} more" if len(lacking) > 6 else "")
         return f"Your permissions are {can}. You may not: {short}."
 
@@ -86,7 +86,7 @@ class Permissions:
         if lacking:
             can = ", ".join(self.chapters) or "none"
             raise EpkitError(
-                f"Chapter {chapter} cannot run here: you may not {', '.join(map(str, lacking))}. Ask whoever looks "
+                f"Chapter {chapter} cannot run here: you may not {', '.join(_together(lacking))}. Ask whoever looks "
                 f"after the cluster, or take the built-in one. Chapters that can run: {can}."
             )
 
@@ -120,6 +120,14 @@ def _allowed(transport: Transport, right: Right, namespace: str) -> bool:
     if answer.code >= 400:
         raise EpkitError(f"The cluster does not say what you may do: {answer.body.get('message', answer.code)}.")
     return bool((answer.body.get("status") or {}).get("allowed"))
+
+
+def _together(rights: Iterable[Right]) -> list[str]:
+    """Rights as a person lists them, the verbs of a resource together."""
+    verbs: dict[str, set[str]] = {}
+    for right in rights:
+        verbs.setdefault(right.resource, set()).add(right.verb)
+    return [f"{'/'.join(sorted(found))} {resource}" for resource, found in sorted(verbs.items())]
 
 
 def _listed(chapters: Iterable[str]) -> str:
