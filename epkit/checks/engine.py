@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -216,6 +217,12 @@ def _lines(count: int) -> str:
 # -- what is shown -------------------------------------------------------------------------------------------------
 
 
+def _marked_up(text: str) -> str:
+    """Text as HTML: what stands between backticks is code, in the colours around it, which fit in either theme."""
+    code = r'<code style="background:none;color:inherit">\1</code>'
+    return re.sub(r"`([^`]+)`", code, escape(text))
+
+
 class Card:
     """A line with a sign, a word and a sentence: never a colour alone."""
 
@@ -227,7 +234,8 @@ class Card:
 
     def _repr_html_(self) -> str:
         style = "background:#fff;color:#1a1a1a;border:1px solid #595959;border-left:6px solid #0072b2;padding:6px 10px"
-        return f'<div role="status" style="{style}">{self.sign} <b>{escape(self.title)}</b>: {escape(self.text)}</div>'
+        said = f"{self.sign} <b>{escape(self.title)}</b>: {_marked_up(self.text)}"
+        return f'<div role="status" style="{style}">{said}</div>'
 
 
 class Code:
@@ -273,7 +281,8 @@ class Choice:
             buttons = widgets.RadioButtons(options=self.options, value=None, layout={"width": "max-content"})
             self._said = widgets.HTML(value="")
             buttons.observe(lambda change: self.choose(change["new"]), names="value")
-            self._widget = widgets.VBox([widgets.HTML(value=f"<b>{escape(self.question)}</b>"), buttons, self._said])
+            question = widgets.HTML(value=f"<b>{_marked_up(self.question)}</b>")
+            self._widget = widgets.VBox([question, buttons, self._said])
         return self._widget
 
     def choose(self, option: str) -> None:
@@ -287,7 +296,7 @@ class Choice:
 
     def _tell(self, text: str) -> None:
         if self._widget is not None:
-            self._said.value = f'<div role="status">{escape(text)}</div>'
+            self._said.value = f'<div role="status">{_marked_up(text)}</div>'
 
 
 class Prediction(Choice):

@@ -56,8 +56,11 @@ def _dot(responses: Responses) -> str:
             for name in counts:
                 box.node(f"pod {name}", graphviz.escape(name))
         for name, count in counts.items():
-            width = f"{max(1.0, WIDEST * count / total):.1f}"
-            graph.edge("client", f"pod {name}", label=str(count), color=palette.READY.colour, penwidth=width)
+            width = max(1.0, WIDEST * count / total)
+            graph.edge(
+                "client", f"pod {name}", label=_beside(count, width), color=palette.READY.colour,
+                penwidth=f"{width:.1f}",
+            )  # fmt: skip
     for outcome, count in responses.outcomes.items():
         if outcome == ANSWERED:
             continue
@@ -65,6 +68,11 @@ def _dot(responses: Responses) -> str:
         graph.node(outcome, f"{look.sign} {outcome}", style="rounded,dashed", color=look.colour, fontcolor=look.colour)
         graph.edge("client", outcome, label=str(count), style=look.line, color=look.colour)
     return str(graph.source)
+
+
+def _beside(count: int, width: float) -> str:
+    """The label of an arrow; at a wide one with an empty line under it, so that the arrow does not run through it."""
+    return str(count) if width < WIDEST / 2 else f"{count}\\n "
 
 
 def _targets(responses: Responses) -> dict[str, dict[str, int]]:

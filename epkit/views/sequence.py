@@ -76,17 +76,18 @@ def of_service(story: Story, what: str, namespace: str = "default", since: float
         what: the Service, as ``svc/web``.
         since: the moment to begin with, in seconds since the epoch of the cluster's time; or a resource version, such
             as a list comes with, to begin after it. Where time stands still, only the latter tells before from after.
+            Times in the picture count from the moment; without one, from the first step.
 
     Raises:
         EpkitError: the story knows no such Service, or ends before that moment.
     """
     namespace, name = parse_service(what, namespace)
-    start = involved.moment(story, since)
+    start = involved.moment(story, since)  # refuses what is neither
     writes = involved.of_service(story, namespace, name)
     found, silent = steps.of_writes(write for write in writes if involved.is_after(write, since))
     if len(found) > MOST_STEPS:
         found = steps.gathered(found)
-    if start is None:
+    if start is None or isinstance(since, str):
         start = found[0].at if found else story.end
     sequence = Steps(f"svc/{clean(name)}", found, silent, start)
     return Diagram(describe(sequence), svg=_draw(sequence))

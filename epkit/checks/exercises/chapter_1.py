@@ -46,9 +46,10 @@ def _counted(cluster: Cluster, namespace: str) -> Verdict:
 def _unready(cluster: Cluster, namespace: str) -> Verdict:
     found = slices(cluster, namespace, "queue")
     ready, waiting = addresses(found, "ready"), addresses(found, "not ready")
+    ready_now = "1 endpoint is ready" if len(ready) == 1 else f"{len(ready)} endpoints are ready"
     pods = cluster.client.list("pods", namespace).items
     if not waiting:
-        return Verdict(False, f"{len(ready)} endpoints are ready and none is listed as not ready.")
+        return Verdict(False, f"{ready_now} and none is listed as not ready.")
     if not ready:
         return Verdict(False, f"none of the {len(waiting)} endpoints is ready; one should still be.")
     return Verdict(

@@ -49,7 +49,7 @@ def _named(cluster: Cluster, namespace: str) -> Verdict:
     ready = addresses(found, "ready")
     if len(ready) < 2:
         return Verdict(
-            False, f"{len(ready)} endpoints are ready, in slices with the ports {ports}; there should be two."
+            False, f"ready endpoints: {len(ready)}, in slices with the ports {ports}; there should be two."
         )
     service = cluster.client.get("services", "api", namespace)
     if not isinstance(service["spec"]["ports"][0]["targetPort"], str):
@@ -213,7 +213,7 @@ spec:
   - {name: c, image: nginx, ports: [{name: http, containerPort: 80}]}
 """,
             wrong=(
-                Wrong("%kubectl delete pod api-odd -n ex-4-2", "1 endpoints are ready"),
+                Wrong("%kubectl delete pod api-odd -n ex-4-2", "ready endpoints: 1"),
                 Wrong(
                     """%kubectl patch service api -n ex-4-2 --type=json -p '[{"op":"replace","path":"/spec/ports/0/targetPort","value":80}]'""",
                     "keep the name",

@@ -68,7 +68,7 @@ def _serves_on(cluster: Cluster, namespace: str) -> Verdict:
         return Verdict(False, f"new pods would be right, but {len(faults)} of those that run {faults[0]}.")
     ready = addresses(slices(cluster, namespace, "api"), "ready")
     if len(ready) < 3:
-        return Verdict(False, f"{len(ready)} endpoints of api are ready; there should be three.")
+        return Verdict(False, f"ready endpoints of api: {len(ready)}; there should be three.")
     return Verdict(True, f"{len(ready)} pods, each of which serves on for {SLEEP} seconds or more before it gets SIGTERM.")
 
 
@@ -321,7 +321,7 @@ spec:
                 Wrong("""%kubectl rollout pause deployment/api -n ex-7-3\n"""
                       + _api('{"preStop":{"sleep":{"seconds":10}}}'), "of those that run has no preStop hook"),
                 Wrong(_api('{"preStop":{"sleep":{"seconds":10}}}') + "\n%kubectl scale deployment api --replicas=1 -n ex-7-3",
-                      "1 endpoints of api are ready"),
+                      "ready endpoints of api: 1"),
             ),
         ),
         Exercise(

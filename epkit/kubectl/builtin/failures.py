@@ -29,6 +29,10 @@ class FlagError(KubectlError):
         super().__init__(f"{text}\nSee 'kubectl{' ' + command if command else ''} --help' for usage.")
 
 
+#: how every NotInSubset can be told
+NOT_IN_SUBSET = "not in the built-in subset"
+
+
 class NotInSubset(KubectlError):
     """Something that the real kubectl does and the built-in one does not.
 
@@ -37,7 +41,7 @@ class NotInSubset(KubectlError):
     """
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"kubectl {what}: not in the built-in subset: install kubectl")
+        super().__init__(f"kubectl {what}: {NOT_IN_SUBSET}: install kubectl")
 
 
 class ExitError(KubectlError):

@@ -226,6 +226,20 @@ def test_the_real_one_gets_the_kubeconfig_and_is_bounded(tmp_path: Path, monkeyp
     assert "was still waiting after 0.2 s" in run("slow", cluster, timeout=0.2).stderr
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a shell script stands in for kubectl")
+@pytest.mark.parametrize(("powers", "who"), [({"pause"}, "built-in"), (set(), "real")])
+def test_a_command_that_reads_the_clock_gets_the_clusters_own(
+    plane: Plane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, powers: set[str], who: str
+) -> None:
+    monkeypatch.setenv("EPKIT_KUBECTL", _script(tmp_path / "kubectl", "33", "echo real"))
+    cluster = _cluster(plane)
+    cluster.kubeconfig, cluster.target = tmp_path / "config", SimpleNamespace(powers=powers)
+    for command in ("events", "describe service kubernetes"):
+        assert (run(command, cluster).stdout == "real\n") == (who == "real")
+    assert run("get pods", cluster).stdout == "real\n"
+    assert run("describe something-unheard-of x", cluster).stdout == ("" if who == "built-in" else "real\n")
+
+
 # -- the magic -------------------------------------------------------------------------------------------------------
 
 

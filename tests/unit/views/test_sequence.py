@@ -122,8 +122,8 @@ def test_since_a_moment_and_since_a_resource_version() -> None:
     assert by_time.sentence.splitlines()[0] == "2 steps by 2 writers for svc/web:"
     by_version = sequence.of_service(story, "svc/web", since="115")
     assert by_version.sentence.splitlines()[1:] == [
-        "+1.0s kubectl: delete Service web",
-        "+2.0s garbage-collector-controller: delete EndpointSlice web-abc",
+        "+0.0s kubectl: delete Service web",
+        "+1.0s garbage-collector-controller: delete EndpointSlice web-abc",
     ]
 
 
