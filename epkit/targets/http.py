@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
@@ -64,28 +65,43 @@ class HttpTransport:
         """
         import yaml
         from kubernetes import config
+        from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
 
         file = path or os.environ.get("KUBECONFIG") or None
         try:
-            contexts, active = config.list_kube_config_contexts(config_file=file)
-            chosen = next((one for one in contexts if one["name"] == context), None) if context else active
-            if chosen is None:
-                there = ", ".join(sorted(str(one["name"]) for one in contexts)) or "none"
-                raise EpkitError(f"The kubeconfig has no context {context}. There are: {there}.")
+            contexts, current = _contexts(file or KUBE_CONFIG_DEFAULT_LOCATION)
+            if not contexts:
+                raise config.ConfigException(f"there is no context in {file or KUBE_CONFIG_DEFAULT_LOCATION}")
+            context = context or current
+            if context not in contexts:
+                there = ", ".join(sorted(contexts))
+                raise EpkitError(
+                    f"The kubeconfig has no context {context}. There are: {there}."
+                    if context
+                    else f"The kubeconfig has no current context. Name one of: {there}."
+                )
             api = config.new_client_from_config(
                 config_file=file,
-                context=chosen["name"],
+                context=context,
                 persist_config=False,
                 client_configuration=without_proxy_here(),
             )
-        except (config.ConfigException, yaml.YAMLError, OSError, TypeError, ValueError, KeyError) as error:
+        except (
+            config.ConfigException,
+            yaml.YAMLError,
+            OSError,
+            TypeError,
+            ValueError,
+            KeyError,
+            AttributeError,
+        ) as error:
             raise EpkitError(
                 f"No kubeconfig can be used ({' '.join(str(error).split())}). Name one with --kubeconfig or "
                 "KUBECONFIG, and see that kubectl works."
             ) from None
         # Without this, threads that watch more at once than there are processors make the client log warnings.
         api.rest_client.pool_manager.connection_pool_kw["maxsize"] = CONNECTIONS
-        return cls(api, (chosen.get("context") or {}).get("namespace") or "default")
+        return cls(api, contexts[context])
 
     def send(
         self,
@@ -211,6 +227,27 @@ def without_proxy_here() -> Configuration:
     configuration = Configuration()
     configuration.no_proxy = ",".join(filter(None, ["127.0.0.1", "localhost", "::1", configuration.no_proxy]))
     return configuration
+
+
+def _contexts(files: str) -> tuple[dict[str, str], str]:
+    """Every context with its namespace, and the current one's name.
+
+    Of several files the first that names something counts, as for kubectl (``staging/src/k8s.io/client-go/tools/
+    clientcmd/loader.go``); the official client takes the last file's current context.
+    """
+    import yaml
+
+    contexts: dict[str, str] = {}
+    current = ""
+    for file in filter(None, files.split(os.pathsep)):
+        path = Path(file).expanduser()
+        if not path.exists():
+            continue
+        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        for one in document.get("contexts") or ():
+            contexts.setdefault(str(one["name"]), str((one.get("context") or {}).get("namespace") or "default"))
+        current = current or str(document.get("current-context") or "")
+    return contexts, current
 
 
 def _decoded(response: BaseHTTPResponse) -> Any:

@@ -29,7 +29,7 @@ ROWS = {
     "controllers": "stop, start and slow down controllers",
     "history": "tell what was written before you connected",
     "crowd": "hold a thousand pods",
-    "everywhere": "write outside the course's namespaces: nodes, the slice of kubernetes",
+    "everywhere": "write outside its namespaces, and to nodes",
     "kubelets": "stop the kubelet of a node",
     "story": "tell what was written since: events(), at(t)",
     "exec": "run commands in containers",

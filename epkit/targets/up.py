@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def _register_down(commands: Any) -> None:
 
 def up(arguments: argparse.Namespace) -> int:
     """Run or make ready what was asked for."""
-    kind, _, name = _target(arguments, "fake").partition(":")
+    kind, name = _target(arguments, "fake")
     if kind == "fake":
         from epkit.targets import fake
 
@@ -71,40 +72,42 @@ def up(arguments: argparse.Namespace) -> int:
         from epkit.targets import controlplane
 
         return int(controlplane.up(arguments))
-    if kind == "context":
-        return _up_context(name, arguments)
-    raise EpkitError(f"There is no target {kind!r}. Choose one of {TARGETS}.")
+    return _up_context(name, arguments)
 
 
 def down(arguments: argparse.Namespace) -> int:
     """Remove what epkit made there, and nothing else."""
-    kind, _, name = _target(arguments, "").partition(":")
+    kind, name = _target(arguments, "")
     if kind == "kind":
         import epkit.targets.kind as clusters
 
         return int(clusters.down(arguments))
     if kind == "context":
-        with closing(Context(name, _options(arguments))) as context:
+        # Without a yes: what is taken down need not be opened for writing first.
+        with closing(Context(name, {**_options(arguments), "yes": False})) as context:
             names = context.down()
         print(f"Removed: {', '.join(names)}" if names else "There was nothing to remove.")
         return 0
-    if kind in ("", "fake", "controlplane"):
-        raise EpkitError(
-            "Say what to take down: --target kind or --target context:NAME. The built-in cluster and the control plane "
-            "end with their kernel, or with Ctrl-C."
-        )
-    raise EpkitError(f"There is no target {kind!r}. Choose one of {TARGETS}.")
+    raise EpkitError(
+        "Say what to take down: --target kind or --target context:NAME. The built-in cluster and the control plane "
+        "end with their kernel, or with Ctrl-C."
+    )
 
 
 def _up_context(name: str, arguments: argparse.Namespace) -> int:
-    with closing(Context(name, _options(arguments))) as context:
+    with closing(Context(name, {**_options(arguments), "yes": False})) as context:
         if context.writable:
             print(f"epkit may write there already, in the namespaces {context.own.namespace}…")
+            print(context.allowed)
         else:
-            context.confirm(yes=arguments.yes)
+            yes = arguments.yes or bool(os.environ.get("EPKIT_YES"))
+            if yes:  # who is not asked sees all the same what will be done
+                print(context.plan())
+            context.confirm(yes=yes)
             print(f"Ready: {context.describe()}")
-        print(context.allowed)
-    print(f"export EPKIT_TARGET=context:{name}")
+    if arguments.kubeconfig:
+        print(f"export KUBECONFIG={shlex.quote(str(arguments.kubeconfig))}")
+    print(f"export EPKIT_TARGET={shlex.quote(f'context:{name}')}")
     return 0
 
 
@@ -112,5 +115,14 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"kubeconfig": str(arguments.kubeconfig)} if arguments.kubeconfig else {}
 
 
-def _target(arguments: argparse.Namespace, otherwise: str) -> str:
-    return str(arguments.target or os.environ.get("EPKIT_TARGET", "") or otherwise)
+def _target(arguments: argparse.Namespace, otherwise: str) -> tuple[str, str]:
+    """The kind of target, and a context's name.
+
+    Raises:
+        EpkitError: there is no such target.
+    """
+    target = str(arguments.target or os.environ.get("EPKIT_TARGET", "") or otherwise)
+    kind, colon, name = target.partition(":")
+    if kind not in ("fake", "controlplane", "kind", "context", "") or (colon and kind != "context"):
+        raise EpkitError(f"There is no target {target!r}. Choose one of {TARGETS}.")
+    return kind, name
