@@ -72,7 +72,7 @@ def _dot(responses: Responses) -> str:
 
 def _beside(count: int, width: float) -> str:
     """The label of an arrow; at a wide one with an empty line under it, so that the arrow does not run through it."""
-    return str(count) if width < WIDEST / 2 else f"{count}\\n "
+    return str(count) if width < WIDEST * 0.75 else f"{count}\\n "
 
 
 def _targets(responses: Responses) -> dict[str, dict[str, int]]:
