@@ -75,10 +75,10 @@ class Request:
         return (self.method not in ("GET", "HEAD") and not asks) or self.resource.endswith("/exec")
 
 
-class RecordingProxy:
+class AuditingProxy:
     """Stands before the server of a kubeconfig, and writes one for itself.
 
-    >>> with RecordingProxy(kubeconfig, tmp_path / "kubeconfig", context="prod") as proxy:
+    >>> with AuditingProxy(kubeconfig, tmp_path / "kubeconfig", context="prod") as proxy:
     ...     connect(proxy.kubeconfig)
     ...     print(proxy.requests)
     """
@@ -100,7 +100,7 @@ class RecordingProxy:
         self._open: set[socket.socket] = set()
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
-    def __enter__(self) -> RecordingProxy:
+    def __enter__(self) -> AuditingProxy:
         self._thread.start()
         return self
 
@@ -129,6 +129,8 @@ class RecordingProxy:
             except OSError:
                 return
             server = socket.create_connection(self._upstream)
+            for one in (client, server):  # pieces go on at once
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._open |= {client, server}
             threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
             threading.Thread(target=self._pour, args=(server, client), daemon=True).start()
