@@ -98,9 +98,7 @@ def test_a_file_that_cannot_be_understood_is_left_alone(home: Path, text: bytes)
     file = home / "learner.json"
     file.write_bytes(text)
     for act in (read, Learner("aaaaaaaaaaaa").keep, lambda: Learner("aaaaaaaaaaaa").confirm("x", "ann")):
-        with pytest.raises(
-            EpkitError, match="cannot be understood. It says which namespaces .* are yours"
-        ):
+        with pytest.raises(EpkitError, match="cannot be understood. It says which namespaces .* are yours"):
             act()
     assert file.read_bytes() == text
 

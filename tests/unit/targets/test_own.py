@@ -207,17 +207,30 @@ def test_namespaces_go_without_their_pods_grace_period(cluster: Cluster) -> None
     cluster.kubectl("create deployment api --image=nginx -n epkit-ann-4")
     cluster.settle()
     begin = cluster.now
+    while own.empty(["epkit-ann-4"]) and cluster.now - begin < 300:
+        cluster.sleep(1)
     own.delete(["epkit-ann-4"])
     while cluster.client.find("namespaces", "epkit-ann-4") is not None and cluster.now - begin < 300:
         cluster.sleep(1)
     assert cluster.now - begin < 30
 
 
+def test_only_the_learners_namespaces_are_emptied(cluster: Cluster) -> None:
+    own_of(cluster, BOB).ensure("")
+    cluster.kubectl("run web --image=nginx -n epkit-ann-4")
+    assert own_of(cluster).empty(["epkit-ann-4", "absent", "kube-system"]) == 0
+    pod = cluster.client.get("pods", "web", "epkit-ann-4")
+    assert "deletionTimestamp" not in pod["metadata"]
+
+
 def test_a_refusal_to_hurry_does_not_matter(cluster: Cluster) -> None:
-    own = Own(Client(Refusing(cluster, ("DELETE", "/pods"))), ANN, "ann")
+    own = Own(Client(Refusing(cluster, ("DELETE", "/pods"), ("DELETE", "/deployments"))), ANN, "ann")
     own.ensure("")
-    own.delete(["epkit-ann-0"])
+    cluster.kubectl("create deployment web --image=nginx -n epkit-ann-0")
     cluster.settle()
+    assert own.empty(["epkit-ann-0"]) == 1 == own.empty(["epkit-ann-0"])
+    own.delete(["epkit-ann-0"])
+    cluster.sleep(120)
     assert cluster.client.find("namespaces", "epkit-ann-0") is None
 
 
