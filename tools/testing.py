@@ -18,7 +18,8 @@ SOLVED = ["-p", "nbval.plugin", "--nbval-lax", "--nbval-current-env", "--nbval-c
 
 # What `make check` leaves to `make test`.
 SLOW = "not kubectl and not netns"
-UNIT = ["tests", "--ignore=tests/conformance", "--ignore=tests/browser", "--ignore=tests/notebooks"]
+LEFT_OUT = ["conformance", "browser", "notebooks", "unit/targets/controlplane", "unit/targets/test_kind.py"]
+UNIT = ["tests", *(f"--ignore=tests/{part}" for part in LEFT_OUT)]
 
 
 def test(arguments: list[str]) -> int:

@@ -6,7 +6,6 @@ import getpass
 import json
 import os
 import re
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -109,14 +108,6 @@ def test_a_folder_that_cannot_be_written_is_told(home: Path) -> None:
         read()
     with pytest.raises(EpkitError, match="could not write down who you are in .* Set EPKIT_HOME"):
         Learner("aaaaaaaaaaaa").keep()
-
-
-@pytest.mark.skipif(sys.platform == "win32" or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may all")
-def test_a_file_that_may_not_be_read_is_told(home: Path) -> None:
-    read().keep()
-    (home / "learner.json").chmod(0)
-    with pytest.raises(EpkitError, match="cannot be read"):
-        read()
 
 
 def test_home_is_where_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
