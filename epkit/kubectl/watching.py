@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from epkit.cluster import Cluster
 
 
+#: columns that give way to the conditions, so that a row stays on its line: they do not change while a block runs
+_STEADY = ("ADDRESSTYPE", "AGE")
+
+
 @dataclass(slots=True)
 class Change:
     """One event of the block."""
@@ -33,7 +37,8 @@ class Recording:
 
     Args:
         resources: plurals such as ``endpointslices``.
-        conditions: for slices, show each endpoint's conditions, which the table of kubectl leaves out.
+        conditions: for slices, show each endpoint's conditions, which the table of kubectl leaves out, in place of the
+            columns that do not change.
     """
 
     def __init__(self, cluster: Cluster, resources: tuple[str, ...], namespace: str, conditions: bool = False) -> None:
@@ -76,8 +81,12 @@ class Recording:
     def _one_kind(self, changes: list[Change]) -> list[list[str]]:
         printer = TablePrinter()
         lines: list[list[str]] = []
+        kept: list[int] = []
         for change in changes:
             rows = [row.split("\t") for row in printer.text(change.table).splitlines()]
+            if len(rows) > 1:
+                kept = [number for number, name in enumerate(rows[0]) if not self._conditions or name not in _STEADY]
+            rows = [[row[number] for number in kept] for row in rows]
             if len(rows) > 1:
                 lines.append(["AT", "EVENT", *rows[0]] + (["CONDITIONS"] if self._conditions else []))
             lines.append([_at(change), change.type, *rows[-1]] + ([self._shown(change)] if self._conditions else []))

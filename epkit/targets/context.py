@@ -103,10 +103,12 @@ class Context(Live):
         Raises:
             EpkitError: the answer is no, or nobody can be asked.
         """
+        if not yes:
+            self.own.user = self._free_name()
+            if not self._ask():
+                raise EpkitError("Nothing was created. The cluster can still be looked at.")
+        self.learner.keep()  # before there is something with their number, which another kernel may have written first
         self.own.user = self._free_name()
-        if not yes and not self._ask():
-            raise EpkitError("Nothing was created. The cluster can still be looked at.")
-        self.learner.keep()  # before there is something with their number
         self._claim()
         self.learner.confirm(self.identity, self.own.user)
         self._open()

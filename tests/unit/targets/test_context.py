@@ -137,3 +137,17 @@ def test_what_a_refused_watch_has_missed_is_told_after_a_new_list() -> None:
     told = {(write.type, write.name) for write in recorder._writes}
     assert told == {("DELETED", "default/gone"), ("MODIFIED", "default/changed"), ("ADDED", "default/new")}
     assert sorted(last) == ["default/changed", "default/kept", "default/new"]
+
+
+def test_two_new_kernels_of_one_learner_have_the_same_namespaces(served: Cluster, home: Path) -> None:
+    """Each made up a number before either was written down: the one that is written first is theirs."""
+    first, second = (Context("", {"kubeconfig": str(served.kubeconfig)}) for _ in range(2))
+    try:
+        assert first.learner.id != second.learner.id
+        for one in (first, second):
+            one.confirm(yes=True)
+        assert first.learner.id == second.learner.id and first.own.namespace == second.own.namespace
+    finally:
+        first.down()
+        for one in (first, second):
+            one.close()
