@@ -8,7 +8,7 @@ from console import Stop
 
 COMMANDS = {
     "lab": "open the course in JupyterLab (PORT=8889 for another port, EPKIT_NO_BROWSER=1 for no browser window)",
-    "test": "run every test: unit, conformance, notebooks, browser (a few minutes)",
+    "test": "run every test: unit, conformance, notebooks, browser, live clusters (about ten minutes)",
     "check": "lint, types and unit tests (under two minutes)",
     "notebooks": "run all notebooks again and store their outputs",
     "lock": "resolve the pinned versions in requirements/ anew (needs uv)",
