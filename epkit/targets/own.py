@@ -35,8 +35,8 @@ CONTAINER = {"defaultRequest": {"cpu": "5m", "memory": "16Mi"}, "default": {"mem
 
 #: what makes pods, those first that make the others
 MAKERS = ("deployments", "replicasets", "statefulsets", "daemonsets", "jobs")
-#: how long kube-controller-manager is given to make a namespace's ServiceAccount
-ACCOUNT_SECONDS = 10
+#: how long kube-controller-manager is given to complete a new namespace
+COMPLETED_SECONDS = 10
 _EXERCISE = re.compile(r"ex-(\d+)-(\d+)")
 #: for so many seconds a namespace that was looked at counts as still there, and still the learner's
 SURE = 5.0
@@ -234,19 +234,24 @@ class Own:
                 self._client.create(resource, obj, name_of(namespace))
             except ApiError:  # many may not; then the cluster's own bounds must do
                 break
-        self._wait_for_account(name_of(namespace))
+        else:
+            # What a quota bounds and has not counted yet is refused: "status unknown for quota", says checkRequest in
+            # k8s.io/apiserver/pkg/admission/plugin/resourcequota/controller.go.
+            self._wait_for("v1/resourcequotas", "epkit", name_of(namespace), _counted)
+        # Until the ServiceAccount `default` is there, a pod of no other account is refused.
+        self._wait_for("serviceaccounts", "default", name_of(namespace), lambda _: True)
         self._know(namespace)
 
-    def _wait_for_account(self, namespace: str) -> None:
-        """Until the ServiceAccount `default` is there, a pod of no other account is refused."""
-        which = {"fields": "metadata.name=default"}
+    def _wait_for(self, resource: str, name: str, namespace: str, ready: Callable[[Obj], bool]) -> None:
+        """Wait until the control plane has made or completed an object; after some seconds the server will judge."""
+        which = {"fields": f"metadata.name={name}"}
         try:
-            listed = self._client.list("serviceaccounts", namespace, **which)
-            if listed.items:
+            listed = self._client.list(resource, namespace, **which)
+            if any(map(ready, listed)):
                 return
-            since, seconds = listed.resource_version, str(ACCOUNT_SECONDS)
-            for event in self._client.watch("serviceaccounts", namespace, since=since, timeoutSeconds=seconds, **which):
-                if event["type"] != "BOOKMARK":
+            since, seconds = listed.resource_version, str(COMPLETED_SECONDS)
+            for event in self._client.watch(resource, namespace, since=since, timeoutSeconds=seconds, **which):
+                if event["type"] in ("ADDED", "MODIFIED") and ready(event["object"]):
                     return
         except ApiError:  # who may not look does not wait
             return
@@ -304,6 +309,11 @@ class Own:
         found = self._client.list("namespaces", labels=f"{LEARNER}={self._learner.id}")
         of = [one for one in found if not chapter or _key(one).partition("/")[0] == chapter]
         return sorted(name_of(one) for one in of if self.is_mine(one, going=True))
+
+
+def _counted(quota: Obj) -> bool:
+    """Has the quota's controller counted everything that it bounds?"""
+    return QUOTA.keys() <= ((quota.get("status") or {}).get("used") or {}).keys()
 
 
 def _key(namespace: Obj) -> str:

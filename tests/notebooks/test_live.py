@@ -111,7 +111,7 @@ def test_every_write_is_inside_the_learners_own_namespaces(
     live: Live, runs: dict[tuple[str, str], subprocess.CompletedProcess[str]]
 ) -> None:
     if live.proxy is None:
-        return  # over TLS nothing can be read on the way: the cluster's own audit log tells
+        pytest.skip("over TLS nothing can be read on the way: the cluster's own audit log tells")
     writes = live.proxy.writes
     assert len(writes) > 300 and len(live.proxy.requests) > 1000, "the notebooks did not come through the proxy"
     made = {json.loads(one.body)["metadata"]["name"] for one in writes if one.resource == "namespaces" and not one.name}
@@ -124,7 +124,7 @@ def test_down_removes_what_was_made_and_nothing_else(
     live: Live, runs: dict[tuple[str, str], subprocess.CompletedProcess[str]]
 ) -> None:
     if live.proxy is None:
-        return  # a cluster of somebody's: `epkit down` is theirs to say
+        pytest.skip("on a cluster of somebody's, `epkit down` is theirs to say")
     env = {**os.environ, **live.env}
     kubectl = [sys.executable, "-c", NAMESPACES]
     before = subprocess.run(kubectl, env=env, capture_output=True, text=True, timeout=60, check=True).stdout.split()

@@ -119,18 +119,11 @@ class WithPods:
         self._target = target
 
     def send(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        *,
-        content_type: str = "application/json",
-        accept: str = "application/json",
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None, **how: str
     ) -> Answer:
         if path.endswith("/log") and method == "GET" and "/pods/" in path:
             return self._log(path, query or {})
-        return self._inner.send(method, path, query, body, content_type=content_type, accept=accept)
+        return self._inner.send(method, path, query, body, **how)
 
     def watch(self, path: str, query: Mapping[str, str], *, accept: str = "application/json") -> Iterator[Obj]:
         return self._inner.watch(path, query, accept=accept)

@@ -161,17 +161,10 @@ class Patient:
         self._inner = inner
 
     def send(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        *,
-        content_type: str = "application/json",
-        accept: str = "application/json",
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None, **how: str
     ) -> Answer:
         try:
-            return self._inner.send(method, path, query, body, content_type=content_type, accept=accept)
+            return self._inner.send(method, path, query, body, **how)
         except EpkitError as error:
             return Answer(503, errors.status(503, "ServiceUnavailable", str(error)))
 

@@ -11,7 +11,7 @@ from epkit.client import Answer, Client
 from epkit.cluster import Cluster
 from epkit.errors import ApiError, EpkitError
 from epkit.targets.learner import Learner
-from epkit.targets.own import CHAPTER, LEARNER, NAME, Own, Refused, Taken
+from epkit.targets.own import CHAPTER, LEARNER, NAME, QUOTA, Own, Refused, Taken
 
 ANN, BOB = Learner("aaaaaaaaaaaa"), Learner("bbbbbbbbbbbb")
 
@@ -35,15 +35,30 @@ class Refusing:
         self._inner = cluster.transport
         self._refused = refused
         self.bounds: list[Any] = []
+        self.counted: list[Any] = []  # what the quota's controller told and was not enough
 
     def send(self, method: str, path: str, query: Any = None, body: Any = None, **how: Any) -> Any:
         if any(method == verb and path.endswith(end) for verb, end in self._refused):
             status = {"kind": "Status", "code": 403, "reason": "Forbidden", "message": f"you may not {method}"}
             return Answer(403, status)
-        if path.endswith(("/limitranges", "/resourcequotas")):
+        if method == "POST" and path.endswith(("/limitranges", "/resourcequotas")):
             self.bounds.append(body)
             return Answer(201, body)
+        if path.endswith("/resourcequotas"):
+            return Answer(200, {"metadata": {"resourceVersion": "7"}, "items": [{**self.bounds[-1], "status": {}}]})
         return self._inner.send(method, path, query, body, **how)
+
+
+    def watch(self, path: str, query: Any, **how: Any) -> Iterator[Any]:
+        """The quota's controller counts in two goes."""
+        if not path.endswith("/resourcequotas"):
+            yield from self._inner.watch(path, query, **how)
+            return
+        assert query["resourceVersion"] == "7" and query["timeoutSeconds"]
+        for used in ({"pods": "0"}, dict.fromkeys(QUOTA, "0")):
+            yield {"type": "MODIFIED", "object": {**self.bounds[-1], "status": {"hard": QUOTA, "used": used}}}
+            self.counted.append(used)
+        raise AssertionError("nobody waits any longer")
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
@@ -179,6 +194,19 @@ def test_no_quota_without_limits(cluster: Cluster, refused: str, made: list[str]
     own = Own(Client(way), ANN, "ann")
     assert own.ensure("") == "epkit-ann-0" and own.holds("epkit-ann-0")
     assert [one["kind"] for one in way.bounds] == made
+
+
+def test_a_namespace_is_ready_once_its_quota_is_counted(cluster: Cluster) -> None:
+    """What is bounded and not yet counted would be refused."""
+    way = Refusing(cluster)
+    Own(Client(way), ANN, "ann").ensure()
+    assert way.counted == [{"pods": "0"}], "the first count is not of everything; after the second nobody waits"
+
+
+def test_who_may_not_read_the_quota_does_not_wait(cluster: Cluster) -> None:
+    way = Refusing(cluster, ("GET", "/resourcequotas"))
+    assert Own(Client(way), ANN, "ann").ensure() == "epkit-ann-0"
+    assert way.counted == []
 
 
 def test_an_ordinary_pod_is_admitted_within_the_bounds(cluster: Cluster) -> None:
